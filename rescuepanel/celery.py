@@ -1,0 +1,48 @@
+"""Set up Celery: its settings are Django's, its logs are ours."""
+
+import os
+import time
+from typing import Any
+
+import structlog
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rescuepanel.settings")
+
+app = Celery("rescuepanel")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()
+
+_HEARTBEAT_EVERY = 5.0
+_last_heartbeat = 0.0
+
+
+@signals.setup_logging.connect
+def _keep_our_logging(**_: Any) -> None:
+    """Stop Celery from setting up its own logging: Django has done it."""
+
+
+@signals.before_task_publish.connect
+def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    request_id = structlog.contextvars.get_contextvars().get("request_id")
+    if request_id:
+        headers["request_id"] = request_id
+
+
+@signals.task_prerun.connect
+def _bind_request_id(task_id: str, task: Any, **_: Any) -> None:
+    structlog.contextvars.clear_contextvars()
+    request_id = getattr(task.request, "request_id", None) or task_id
+    structlog.contextvars.bind_contextvars(request_id=request_id, task=task.name)
+
+
+@signals.heartbeat_sent.connect
+def _say_alive(**_: Any) -> None:
+    """Leave a mark for /readyz; a Redis that is away is not this worker's end."""
+    global _last_heartbeat
+    if time.monotonic() - _last_heartbeat < _HEARTBEAT_EVERY:
+        return
+    _last_heartbeat = time.monotonic()
+    from .health import mark_worker_alive
+
+    mark_worker_alive()

@@ -1,0 +1,170 @@
+"""Read settings from the environment; say in one sentence which one is wrong."""
+
+import base64
+import binascii
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"", "0", "false", "no", "off"}
+
+
+def text(name: str, default: str | None = None) -> str:
+    """Return NAME, or the content of the file NAME_FILE names, or the default."""
+    value, path = os.environ.get(name), os.environ.get(f"{name}_FILE")
+    if value is not None and path:
+        raise ImproperlyConfigured(f"Both {name} and {name}_FILE are set: set one of them.")
+    if path:
+        value = _content(name, path)
+    if value:
+        return value
+    if default is None:
+        raise ImproperlyConfigured(f"{name} is not set: set {name}, or {name}_FILE to the path of a file holding it.")
+    return default
+
+
+def _content(name: str, path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read ({error}).") from error
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """Return NAME as yes or no."""
+    value = text(name, "1" if default else "0").lower()
+    if value not in _TRUE | _FALSE:
+        raise ImproperlyConfigured(f"{name} must be 1 or 0, not {value!r}.")
+    return value in _TRUE
+
+
+def words(name: str, default: str = "") -> list[str]:
+    """Return the comma-separated list in NAME."""
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def choice(name: str, default: str, allowed: Mapping[str, Any] | list[str]) -> str:
+    """Return NAME if it is one of the allowed values."""
+    value = text(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(allowed)}, not {value!r}.")
+    return value
+
+
+def secret_key(default: str | None = None) -> str:
+    """Return SECRET_KEY, refused when too short to be a secret."""
+    value = text("SECRET_KEY", default)
+    if len(value) < 32:
+        raise ImproperlyConfigured("SECRET_KEY is too short: use at least 32 random characters.")
+    return value
+
+
+def encryption_keys(default: str | None = None) -> list[bytes]:
+    """Return ENCRYPTION_KEYS decoded; the first encrypts, all decrypt."""
+    keys = [_key(word) for word in text("ENCRYPTION_KEYS", default).split(",") if word.strip()]
+    if not keys:
+        raise ImproperlyConfigured("ENCRYPTION_KEYS is empty: give at least one key.")
+    return keys
+
+
+def _key(word: str) -> bytes:
+    word = word.strip()
+    try:
+        key = base64.b64decode(word + "=" * (-len(word) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if len(key) != 32:
+        # The value is a secret: the sentence never repeats it.
+        raise ImproperlyConfigured("ENCRYPTION_KEYS must hold base64url keys of 32 bytes each, separated by commas.")
+    return key
+
+
+def new_key() -> str:
+    """Make one key for ENCRYPTION_KEYS."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def kept(path: Path, make: Callable[[], str]) -> str:
+    """Return the secret kept in the file, made and kept (for its owner only) on first use."""
+    try:
+        return path.read_text(encoding="ascii")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_suffix(f".{secrets.token_hex(4)}")
+    draft.touch(mode=0o600)
+    draft.write_text(make(), encoding="ascii")
+    try:
+        # Several processes start at once: the first to link its draft wins, all read the same.
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    return path.read_text(encoding="ascii")
+
+
+def database(default: str | None = None) -> dict[str, Any]:
+    """Return Django's database settings for DATABASE_URL."""
+    url = text("DATABASE_URL", default)
+    try:
+        settings: dict[str, Any] = dict(dj_database_url.parse(url))
+    except ValueError as error:
+        raise ImproperlyConfigured(_DATABASE_HELP) from error
+    if settings.get("ENGINE") == "django.db.backends.sqlite3":
+        settings["OPTIONS"] = _SQLITE
+    elif settings.get("ENGINE") == "django.db.backends.postgresql":
+        settings["OPTIONS"] = {"connect_timeout": 3, **settings.get("OPTIONS", {})}
+    else:
+        raise ImproperlyConfigured(_DATABASE_HELP)
+    return settings
+
+
+_DATABASE_HELP = "DATABASE_URL must look like sqlite:///path/to/file or postgres://user:password@host/name."
+_SQLITE = {
+    # IMMEDIATE takes the write lock at BEGIN: two writers wait for each other instead of failing half-way.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 5,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+}
+
+
+def redis_url(default: str | None = None) -> str:
+    """Return REDIS_URL as redis-py understands it (redis://, rediss:// or unix:///path)."""
+    value = text("REDIS_URL", default)
+    if not value.startswith(("redis://", "rediss://", "unix:///")):
+        raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix:///.")
+    return value
+
+
+def broker_url(url: str) -> str:
+    """Return a redis-py address in the spelling kombu expects."""
+    return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
+
+
+def email() -> dict[str, Any]:
+    """Return Django's mail settings for EMAIL_URL (smtp://, smtps://, smtp+tls:// or console:)."""
+    url = urlsplit(text("EMAIL_URL", "console:"))
+    if url.scheme == "console":
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    if url.scheme not in {"smtp", "smtps", "smtp+tls"} or not url.hostname:
+        raise ImproperlyConfigured(
+            "EMAIL_URL must look like smtp+tls://user:password@host:587/?from=panel@example.org."
+        )
+    mail = {
+        "EMAIL_HOST": url.hostname,
+        "EMAIL_PORT": url.port or (465 if url.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(url.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(url.password or ""),
+        "EMAIL_USE_SSL": url.scheme == "smtps",
+        "EMAIL_USE_TLS": url.scheme == "smtp+tls",
+        "EMAIL_TIMEOUT": 10,
+    }
+    sender = parse_qs(url.query).get("from")
+    return mail | ({"DEFAULT_FROM_EMAIL": sender[0]} if sender else {})

@@ -1,0 +1,87 @@
+"""Write logs as JSON lines that carry the request's id and no secret."""
+
+import logging
+import logging.config
+import re
+from typing import Any
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+# At DEBUG these print request and reply bodies: passwords and tokens in clear.
+_TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "httpx", "httpcore"]
+_TO_HIDE = r"admin_?pass|password|passwd|secret|token|x-auth-token|x-subject-token|authorization|cookie|api_?key"
+_NAME = re.compile(_TO_HIDE, re.IGNORECASE)
+_ASSIGNMENT = re.compile(
+    rf"""(?P<name>["']?[\w-]*(?:{_TO_HIDE})[\w-]*["']?\s*[:=]\s*(?:Bearer\s+)?)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&}\])]+)""",
+    re.IGNORECASE,
+)
+HIDDEN = "[hidden]"
+
+
+def redact(value: Any) -> Any:
+    """Return the value with everything that looks like a secret replaced."""
+    if isinstance(value, str):
+        return _ASSIGNMENT.sub(lambda found: found["name"] + HIDDEN, value)
+    if isinstance(value, dict):
+        return {key: HIDDEN if _NAME.search(str(key)) else redact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return value
+
+
+def _redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: HIDDEN if _NAME.search(key) else redact(value) for key, value in event.items()}
+
+
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_logger_name,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.PositionalArgumentsFormatter(),
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+    # Without locals: a traceback that shows variables shows passwords.
+    structlog.processors.format_exc_info,
+    structlog.processors.UnicodeDecoder(),
+]
+
+
+def logging_settings(level: str) -> dict[str, Any]:
+    """Return the logging configuration for this level."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "json": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": _SHARED,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    _redacted,
+                    structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+                ],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {name: {"level": _at_least_info(level)} for name in _TALKATIVE}
+        | {"django": {"handlers": [], "level": level}}
+        | {name: {"level": _at_least_info(level)} for name in ("django.db.backends", "asyncio")},
+    }
+
+
+def _at_least_info(level: str) -> str:
+    return "INFO" if level == "DEBUG" else level
+
+
+def configure(settings: dict[str, Any]) -> None:
+    """Set up the standard library's logging and structlog on top of it."""
+    logging.config.dictConfig(settings)
+    structlog.configure(
+        processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )

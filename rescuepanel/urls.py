@@ -1,0 +1,22 @@
+"""Route: health and language here, pages in their apps."""
+
+from importlib.util import find_spec
+
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.i18n import set_language
+
+from . import health
+
+
+def _pages(module: str) -> list[URLResolver]:
+    return [path("", include(module))] if find_spec(module) else []
+
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", health.metrics, name="metrics"),
+    path("language", set_language, name="set_language"),
+    *_pages("teams.urls"),
+    *_pages("instances.urls"),
+]
