@@ -2,8 +2,24 @@
 
 import os
 
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rescuepanel.settings")
 
-application = get_asgi_application()
+_pages = get_asgi_application()
+
+# Models can be imported only when Django is set up.
+from django.conf import settings  # noqa: E402
+
+from rescuepanel.stream import Stream  # noqa: E402
+
+_events = Stream(settings.REDIS_URL)
+
+
+async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
+    """Take /events to the stream, all else to Django."""
+    if scope["type"] == "http" and scope["path"] == "/events":
+        await _events(scope, receive, send)
+    else:
+        await _pages(scope, receive, send)  # type: ignore[arg-type]

@@ -26,7 +26,9 @@ def text(name: str, default: str | None = None) -> str:
     if value:
         return value
     if default is None:
-        raise ImproperlyConfigured(f"{name} is not set: set {name}, or {name}_FILE to the path of a file holding it.")
+        raise ImproperlyConfigured(
+            f"{name} is not set: set {name}, or {name}_FILE to the path of a file holding it."
+        )
     return default
 
 
@@ -82,7 +84,9 @@ def _key(word: str) -> bytes:
         key = b""
     if len(key) != 32:
         # The value is a secret: the sentence never repeats it.
-        raise ImproperlyConfigured("ENCRYPTION_KEYS must hold base64url keys of 32 bytes each, separated by commas.")
+        raise ImproperlyConfigured(
+            "ENCRYPTION_KEYS must hold base64url keys of 32 bytes each, separated by commas."
+        )
     return key
 
 
@@ -126,9 +130,11 @@ def database(default: str | None = None) -> dict[str, Any]:
     return settings
 
 
-_DATABASE_HELP = "DATABASE_URL must look like sqlite:///path/to/file or postgres://user:password@host/name."
+_DATABASE_HELP = (
+    "DATABASE_URL must look like sqlite:///path/to/file or postgres://user:password@host/name."
+)
 _SQLITE = {
-    # IMMEDIATE takes the write lock at BEGIN: two writers wait for each other instead of failing half-way.
+    # Takes the write lock at BEGIN: two writers wait for each other instead of failing half-way.
     "transaction_mode": "IMMEDIATE",
     "timeout": 5,
     "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",

@@ -70,7 +70,11 @@ def _worker() -> str:
     return "ok" if seen else f"no worker seen in the last {WORKER_SEEN_WITHIN} s"
 
 
-_CHECKS: dict[str, Callable[[], str]] = {"database": _database, "broker": _broker, "worker": _worker}
+_CHECKS: dict[str, Callable[[], str]] = {
+    "database": _database,
+    "broker": _broker,
+    "worker": _worker,
+}
 
 
 class _PanelCollector(Collector):
@@ -84,7 +88,9 @@ class _PanelCollector(Collector):
         """Yield the gauges; labels hold only our own words and ids."""
         yield self._open_rescues()
         yield self._mirror_age()
-        up = GaugeMetricFamily("rescuepanel_up", "Whether a part answers (1) or not (0).", labels=["part"])
+        up = GaugeMetricFamily(
+            "rescuepanel_up", "Whether a part answers (1) or not (0).", labels=["part"]
+        )
         for name, check in _CHECKS.items():
             up.add_metric([name], float(check() == "ok"))
         yield up
@@ -95,7 +101,9 @@ class _PanelCollector(Collector):
 
         from instances.models import Rescue
 
-        gauge = GaugeMetricFamily("rescuepanel_open_rescues", "Rescues not ended, by state.", labels=["state"])
+        gauge = GaugeMetricFamily(
+            "rescuepanel_open_rescues", "Rescues not ended, by state.", labels=["state"]
+        )
         open_rows = Rescue.objects.filter(ended_at__isnull=True).order_by().values_list("state")
         for state, count in open_rows.annotate(count=Count("pk")):
             gauge.add_metric([str(state)], count)
@@ -106,7 +114,9 @@ class _PanelCollector(Collector):
         from instances.models import CloudMirror
 
         gauge = GaugeMetricFamily(
-            "rescuepanel_mirror_age_seconds", "Age of what we know of a cloud account.", labels=["account"]
+            "rescuepanel_mirror_age_seconds",
+            "Age of what we know of a cloud account.",
+            labels=["account"],
         )
         now = timezone.now()
         for account, synced_at in CloudMirror.objects.values_list("account_id", "synced_at"):

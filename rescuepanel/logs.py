@@ -10,7 +10,7 @@ from structlog.typing import EventDict, WrappedLogger
 
 # At DEBUG these print request and reply bodies: passwords and tokens in clear.
 _TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "httpx", "httpcore"]
-_TO_HIDE = r"admin_?pass|password|passwd|secret|token|x-auth-token|x-subject-token|authorization|cookie|api_?key"
+_TO_HIDE = r"admin_?pass|password|passwd|secret|token|authorization|cookie|api_?key"
 _NAME = re.compile(_TO_HIDE, re.IGNORECASE)
 _ASSIGNMENT = re.compile(
     rf"""(?P<name>["']?[\w-]*(?:{_TO_HIDE})[\w-]*["']?\s*[:=]\s*(?:Bearer\s+)?)"""
@@ -25,7 +25,9 @@ def redact(value: Any) -> Any:
     if isinstance(value, str):
         return _ASSIGNMENT.sub(lambda found: found["name"] + HIDDEN, value)
     if isinstance(value, dict):
-        return {key: HIDDEN if _NAME.search(str(key)) else redact(item) for key, item in value.items()}
+        return {
+            key: HIDDEN if _NAME.search(str(key)) else redact(item) for key, item in value.items()
+        }
     if isinstance(value, list | tuple):
         return [redact(item) for item in value]
     return value
@@ -67,7 +69,9 @@ def logging_settings(level: str) -> dict[str, Any]:
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {name: {"level": _at_least_info(level)} for name in _TALKATIVE}
+        # Django and uvicorn bring handlers of their own: one format for all.
         | {"django": {"handlers": [], "level": level}}
+        | {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access")}
         | {name: {"level": _at_least_info(level)} for name in ("django.db.backends", "asyncio")},
     }
 

@@ -18,8 +18,12 @@ DEMO_DIR = Path(env.text("DEMO_DIR", str(BASE_DIR / ".demo")))
 SECURE = not (DEMO or DEBUG)
 
 # Secrets: given from outside; only the demo makes its own
-SECRET_KEY = env.secret_key(env.kept(DEMO_DIR / "secret_key", secrets.token_urlsafe) if DEMO else None)
-ENCRYPTION_KEYS: list[bytes] = env.encryption_keys(env.kept(DEMO_DIR / "encryption_key", env.new_key) if DEMO else None)
+SECRET_KEY = env.secret_key(
+    env.kept(DEMO_DIR / "secret_key", secrets.token_urlsafe) if DEMO else None
+)
+ENCRYPTION_KEYS: list[bytes] = env.encryption_keys(
+    env.kept(DEMO_DIR / "encryption_key", env.new_key) if DEMO else None
+)
 
 # Who may ask
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
@@ -74,7 +78,9 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 # The row is the truth
-DATABASES = {"default": env.database(f"sqlite:///{DEMO_DIR / 'panel.sqlite3'}" if DEMO or DEBUG else None)}
+DATABASES = {
+    "default": env.database(f"sqlite:///{DEMO_DIR / 'panel.sqlite3'}" if DEMO or DEBUG else None)
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis only nudges: every use of it survives its absence
@@ -92,7 +98,7 @@ CELERY_BROKER_URL = env.broker_url(REDIS_URL)
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_TRANSPORT_OPTIONS = {
-    # With kombu's defaults a killed worker's task comes back after 100 s; with these within the visibility timeout.
+    # With kombu's defaults a killed worker's task may come back 100 s later than it could.
     "visibility_timeout": 60,
     "unacked_restore_interval": 1,
     "unacked_restore_throttle": 1,
@@ -103,7 +109,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "health_check_interval": 5,
 }
 CELERY_TASK_DEFAULT_QUEUE = "rescuepanel"
-CELERY_TASK_PUBLISH_RETRY_POLICY = {"max_retries": 1, "interval_start": 0, "interval_step": 0.1, "interval_max": 0.2}
+CELERY_TASK_PUBLISH_RETRY_POLICY = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.2,
+}
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -126,7 +137,10 @@ CELERY_BEAT_SCHEDULE = {
 AUTH_USER_MODEL = "teams.User"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
-    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 10},
+    },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "teams:sign_in"
@@ -148,7 +162,7 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
-# Transport; TLS ends at a proxy that sets X-Forwarded-Proto (uvicorn reads it, see docs/deploying.md)
+# Transport; TLS ends at a proxy that sets X-Forwarded-Proto (see docs/deploying.md)
 SECURE_SSL_REDIRECT = SECURE and env.flag("SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if SECURE else 0
@@ -165,7 +179,7 @@ LANGUAGES = [("en", _("English")), ("fr", _("French"))]
 LANGUAGE_CODE = env.choice("LANGUAGE_CODE", "en", [code for code, _name in LANGUAGES])
 LOCALE_PATHS = [BASE_DIR / "locale"]
 
-# Static files: the demo and development serve them from where they lie, production from collectstatic's copy
+# Static files: production serves collectstatic's copy, all else serves them where they lie
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
 STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []

@@ -73,7 +73,17 @@ class RedisServer:
 
     def start(self) -> None:
         self.process = subprocess.Popen(
-            [redis_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder), "--save", ""],
+            [
+                redis_binary(),
+                "--port",
+                str(self.port),
+                "--bind",
+                "127.0.0.1",
+                "--dir",
+                str(self.folder),
+                "--save",
+                "",
+            ],
             stdout=subprocess.DEVNULL,
         )
         wait_until(lambda: listens(self.port), "Redis starting")
@@ -116,7 +126,12 @@ class Postgres:
         programs = postgres_programs()
         if programs is None:
             raise RuntimeError("TEST_DB=postgres needs PostgreSQL: apt-get install postgresql")
-        self.programs, self.folder, self.port, self.user = programs, folder, free_port(), _unprivileged()
+        self.programs, self.folder, self.port, self.user = (
+            programs,
+            folder,
+            free_port(),
+            _unprivileged(),
+        )
         # pytest's folders are closed to others, and PostgreSQL's user is another.
         self.folder.mkdir(mode=0o700)
         if self.user:
@@ -127,15 +142,28 @@ class Postgres:
         return f"postgres://panel@127.0.0.1:{self.port}/postgres"
 
     def _run(self, *command: str) -> None:
-        who = {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []} if self.user else {}
+        who = (
+            {"user": self.user.pw_uid, "group": self.user.pw_gid, "extra_groups": []}
+            if self.user
+            else {}
+        )
         subprocess.run(
-            [str(self.programs / command[0]), *command[1:]], check=True, stdout=subprocess.DEVNULL, cwd="/", **who
+            [str(self.programs / command[0]), *command[1:]],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd="/",
+            **who,
         )
 
     def start(self) -> None:
         data, log = self.folder / "data", self.folder / "log"
-        self._run("initdb", "-D", str(data), "-U", "panel", "--auth=trust", "-E", "UTF8", "--no-sync")
-        options = f"-p {self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories='' -c fsync=off"
+        self._run(
+            "initdb", "-D", str(data), "-U", "panel", "--auth=trust", "-E", "UTF8", "--no-sync"
+        )
+        options = (
+            f"-p {self.port} -c listen_addresses=127.0.0.1"
+            " -c unix_socket_directories='' -c fsync=off"
+        )
         self._run("pg_ctl", "-D", str(data), "-l", str(log), "-w", "-o", options, "start")
 
     def stop(self) -> None:

@@ -25,7 +25,12 @@ def start(**changed: str) -> "subprocess.CompletedProcess[str]":
     wanted = {name: value for name, value in (GOOD | changed).items() if value != "-"}
     code = "from rescuepanel import settings as s; print(s.SECURE, s.DEMO, len(s.ENCRYPTION_KEYS))"
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=bare | wanted, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=bare | wanted,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -71,7 +76,10 @@ def test_every_name_can_be_a_file(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_named() -> None:
-    assert "SECRET_KEY_FILE: /no/such cannot be read" in start(SECRET_KEY="-", SECRET_KEY_FILE="/no/such").stderr
+    assert (
+        "SECRET_KEY_FILE: /no/such cannot be read"
+        in start(SECRET_KEY="-", SECRET_KEY_FILE="/no/such").stderr
+    )
 
 
 def test_the_demo_makes_and_keeps_its_own_keys(tmp_path: Path) -> None:
@@ -93,10 +101,15 @@ def test_several_keys_keep_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_mail_with_tls_and_sender(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("EMAIL_URL", "smtp+tls://post:p%40ss@mail.example.org?from=panel@example.org")
+    monkeypatch.setenv(
+        "EMAIL_URL", "smtp+tls://post:p%40ss@mail.example.org?from=panel@example.org"
+    )
     mail = env.email()
     assert (mail["EMAIL_PORT"], mail["EMAIL_USE_TLS"], mail["EMAIL_USE_SSL"]) == (587, True, False)
-    assert (mail["EMAIL_HOST_PASSWORD"], mail["DEFAULT_FROM_EMAIL"]) == ("p@ss", "panel@example.org")
+    assert (mail["EMAIL_HOST_PASSWORD"], mail["DEFAULT_FROM_EMAIL"]) == (
+        "p@ss",
+        "panel@example.org",
+    )
 
 
 def test_a_url_no_parser_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,273 @@
+"""Tell open pages at once that something changed: server-sent events beside Django.
+
+An event says only what changed, never how; the page fetches the rest as its own user. One Redis
+subscription per process feeds all browsers. Whatever may have been missed ends in a ``resync``.
+"""
+
+import asyncio
+import json
+import logging
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis.asyncio as redis
+from asgiref.sync import sync_to_async
+from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
+from django.conf import settings
+from django.contrib.auth import get_user
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import DatabaseError, close_old_connections
+from django.http import HttpRequest
+from django.http.cookie import parse_cookie
+
+from instances.events import CHANNEL, WATCHED
+from teams.models import Team
+
+logger = logging.getLogger(__name__)
+
+WATCHED_FOR = 45
+MOST_TOPICS_WAITING = 200
+LONGEST_SEND = 30
+_TOPIC = re.compile(r"[a-z]+(:[0-9a-f-]+)?")
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-store"),
+    # nginx would gather events for a while before passing them on.
+    (b"x-accel-buffering", b"no"),
+    (b"x-content-type-options", b"nosniff"),
+]
+_RETRY = b"retry: 2000\n\n"
+_RESYNC = b"event: resync\ndata: all\n\n"
+_PING = b": ping\n\n"
+
+
+@dataclass(eq=False)
+class Listener:
+    """One open page: whose events it may see, and what it has not been told yet."""
+
+    teams: frozenset[int]
+    waiting: set[str] = field(default_factory=set)
+    lost: bool = True  # at the start a page may have missed anything
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, topics: Iterable[str]) -> None:
+        """Note topics to tell; too many for a slow browser become one resync."""
+        self.waiting.update(topics)
+        if len(self.waiting) > MOST_TOPICS_WAITING:
+            self.lost = True
+        self.woken.set()
+
+    def lose(self) -> None:
+        """Note that something may have been missed."""
+        self.lost = True
+        self.woken.set()
+
+    def take(self) -> bytes:
+        """Return what to send now, and forget it."""
+        self.woken.clear()
+        topics, lost = self.waiting, self.lost
+        self.waiting, self.lost = set(), False
+        if lost:
+            return _RESYNC
+        return f"event: change\ndata: {' '.join(sorted(topics))}\n\n".encode() if topics else _PING
+
+
+class Hub:
+    """Follow the events channel once for all pages of this process."""
+
+    def __init__(self, url: str, mark_every: float = 15.0) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=3, socket_connect_timeout=2, decode_responses=True
+        )
+        self._mark_every = mark_every
+        self._listeners: set[Listener] = set()
+        self._task: asyncio.Task[None] | None = None
+
+    async def add(self, listener: Listener) -> None:
+        """Let a page hear from now on."""
+        self._listeners.add(listener)
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._follow_for_ever())
+        try:
+            await self._mark_watched(listener.teams)
+        except (redis.RedisError, OSError) as error:
+            logger.warning("cannot note who watches: %s", type(error).__name__)
+
+    def remove(self, listener: Listener) -> None:
+        """Forget a page that closed."""
+        self._listeners.discard(listener)
+
+    async def _follow_for_ever(self) -> None:
+        pause = 0.1
+        while True:
+            started = time.monotonic()
+            try:
+                await self._follow()
+            except (redis.RedisError, OSError) as error:
+                logger.warning("event channel lost: %s", type(error).__name__)
+            pause = 0.1 if time.monotonic() - started > 5 else min(pause * 2, 2.0)
+            await asyncio.sleep(pause)
+
+    async def _follow(self) -> None:
+        async with self._redis.pubsub() as channel:
+            await channel.subscribe(CHANNEL)
+            marked = time.monotonic()
+            while True:
+                message = await channel.get_message(timeout=1.0)
+                if message:
+                    self._hear(message)
+                if time.monotonic() - marked >= self._mark_every:
+                    # Also notices a Redis that hangs: reading alone would wait for ever.
+                    marked = time.monotonic()
+                    await self._mark_watched(frozenset().union(*(_.teams for _ in self._listeners)))
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if message["type"] == "subscribe":
+            # Confirmed only now, and again whenever redis-py reconnects by itself: between the
+            # loss and this moment anything may have been said.
+            for listener in self._listeners:
+                listener.lose()
+        elif message["type"] == "message":
+            self._pass_on(message["data"])
+
+    def _pass_on(self, data: str) -> None:
+        try:
+            event = json.loads(data)
+            team, topics = event["team"], [t for t in event["topics"] if _TOPIC.fullmatch(t)]
+        except (ValueError, KeyError, TypeError):
+            logger.warning("unreadable event ignored")
+            return
+        for listener in self._listeners:
+            if topics and team in listener.teams:
+                listener.add(topics)
+
+    async def _mark_watched(self, teams: frozenset[int]) -> None:
+        if teams:
+            async with self._redis.pipeline(transaction=False) as batch:
+                for team in teams:
+                    batch.set(WATCHED.format(team=team), "1", ex=WATCHED_FOR)
+                await batch.execute()
+
+
+class Stream:
+    """Serve /events as a raw ASGI application: Django's middlewares cost ten times as much."""
+
+    def __init__(self, url: str, *, ping: float = 20.0, recheck: float = 60.0) -> None:
+        self._hub = Hub(url)
+        self._ping, self._recheck = ping, recheck
+
+    async def __call__(
+        self, scope: HTTPScope, receive: ASGIReceiveCallable, send: ASGISendCallable
+    ) -> None:
+        """Answer one browser for as long as it stays."""
+        if scope["method"] != "GET":
+            return await _answer(send, 405)
+        session_key = _session_key(scope)
+        try:
+            teams = await _teams_of(session_key)
+        except DatabaseError:
+            # Any status but 200 makes a browser give up for good; a closed stream is tried again.
+            return await _answer(send, 200, _RETRY)
+        if teams is None:
+            return await _answer(send, 401)
+        listener = Listener(teams)
+        await self._hub.add(listener)
+        try:
+            await self._tell(listener, session_key, receive, send)
+        except (TimeoutError, DatabaseError, OSError):
+            return None
+        finally:
+            self._hub.remove(listener)
+
+    async def _tell(
+        self,
+        listener: Listener,
+        session_key: str,
+        receive: ASGIReceiveCallable,
+        send: ASGISendCallable,
+    ) -> None:
+        gone = asyncio.ensure_future(_disconnected(receive))
+        gone.add_done_callback(lambda _: listener.woken.set())
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": _HEADERS,
+                    "trailers": False,
+                }
+            )
+            await _send(send, _RETRY)
+            checked = time.monotonic()
+            while not gone.done():
+                if time.monotonic() - checked >= self._recheck:
+                    checked = time.monotonic()
+                    if not await self._still_allowed(listener, session_key):
+                        break
+                await _send(send, listener.take())
+                await _wait(listener.woken, self._ping)
+            if not gone.done():
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+        finally:
+            gone.cancel()
+
+    @staticmethod
+    async def _still_allowed(listener: Listener, session_key: str) -> bool:
+        teams = await _teams_of(session_key)
+        if teams is None:
+            return False
+        if teams != listener.teams:
+            listener.teams = teams
+            listener.waiting.clear()
+            listener.lose()
+        return True
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return
+
+
+async def _send(send: ASGISendCallable, body: bytes) -> None:
+    # A browser that takes nothing for so long is gone, whatever TCP thinks.
+    async with asyncio.timeout(LONGEST_SEND):
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+
+
+async def _answer(send: ASGISendCallable, status: int, body: bytes = b"") -> None:
+    await send(
+        {"type": "http.response.start", "status": status, "headers": _HEADERS, "trailers": False}
+    )
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _disconnected(receive: ASGIReceiveCallable) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+def _session_key(scope: HTTPScope) -> str:
+    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
+    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+
+
+@sync_to_async(thread_sensitive=False)
+def _teams_of(session_key: str) -> frozenset[int] | None:
+    """Return the teams of the session's user; None without a user. Never writes the session."""
+    if not session_key:
+        return None
+    request = HttpRequest()
+    request.session = SessionStore(session_key)
+    try:
+        user = get_user(request)
+        if not user.is_authenticated:
+            return None
+        return frozenset(Team.objects.of(user).values_list("pk", flat=True))
+    finally:
+        close_old_connections()

@@ -1,0 +1,281 @@
+"""The live stream, on a real uvicorn and a real Redis."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+import redis
+import uvicorn
+from django.conf import settings
+from django.contrib.sessions.models import Session
+from django.test import Client
+
+from rescuepanel.stream import MOST_TOPICS_WAITING, Hub, Listener, Stream
+from tests.services import RedisServer, free_port, wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+CHANNEL = "rescuepanel:events"
+
+
+@pytest.fixture
+def broker(tmp_path: Path) -> Iterator[RedisServer]:
+    """Give a Redis of this test's own, to be killed at will."""
+    server = RedisServer(tmp_path)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def address(broker: RedisServer, db: None) -> Iterator[str]:
+    """Serve the stream, in a hurry; yield its address."""
+    port = free_port()
+    stream = Stream(broker.url, ping=0.2, recheck=0.4)
+    config = uvicorn.Config(
+        stream, port=port, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    wait_until(lambda: server.started, "uvicorn starting")
+    yield f"http://127.0.0.1:{port}/events"
+    server.should_exit = True
+    thread.join(10)
+
+
+class Browser:
+    """An EventSource in a thread: what it was told, in order."""
+
+    def __init__(self, address: str, user: Any) -> None:
+        client = Client()
+        client.force_login(user)
+        self.session_key = client.session.session_key
+        self._address, self._cookies = address, {settings.SESSION_COOKIE_NAME: self.session_key}
+        self.events: list[tuple[str, str]] = []
+        self.comments = 0
+        self.headers: httpx.Headers | None = None
+        self.open = False
+        self._stop = False
+        self._thread = threading.Thread(target=self._listen, daemon=True)
+        self._thread.start()
+        wait_until(lambda: bool(self.events), "the first event")
+
+    def _listen(self) -> None:
+        name = ""
+        with (
+            httpx.Client(cookies=self._cookies, timeout=10) as client,
+            client.stream("GET", self._address) as answer,
+        ):
+            self.headers, self.open = answer.headers, True
+            for line in answer.iter_lines():
+                field, _, value = line.partition(": ")
+                if field == "event":
+                    name = value
+                elif field == "data":
+                    self.events.append((name, value))
+                elif line.startswith(":"):
+                    self.comments += 1
+                if self._stop:
+                    break
+        self.open = False
+
+    def hears(self, event: tuple[str, str], seconds: float = 5.0) -> None:
+        wait_until(lambda: event in self.events, f"{event} in {self.events}", seconds)
+
+    def close(self) -> None:
+        self._stop = True
+        self._thread.join(5)
+
+
+def say(broker: RedisServer, team: Any, *topics: str) -> int:
+    """Publish a change as instances.events does; return how many processes heard it."""
+    with redis.Redis.from_url(broker.url) as client:
+        return int(client.publish(CHANNEL, json.dumps({"team": team.pk, "topics": topics})))  # type: ignore[arg-type]
+
+
+def heard_by_hub(broker: RedisServer) -> None:
+    """Wait for the hub's subscription."""
+    with redis.Redis.from_url(broker.url) as client:
+        wait_until(lambda: dict(client.pubsub_numsub(CHANNEL)).get(CHANNEL.encode()) == 1, "a hub")
+
+
+def test_a_stranger_gets_no_stream(address: str) -> None:
+    answer = httpx.get(address)
+    assert (answer.status_code, answer.text) == (401, "")
+    forged = httpx.get(address, cookies={settings.SESSION_COOKIE_NAME: "0" * 32})
+    assert forged.status_code == 401
+    assert Session.objects.count() == 0
+
+
+def test_only_get_is_served(address: str) -> None:
+    assert httpx.post(address).status_code == 405
+
+
+def test_a_page_starts_with_a_resync_and_proper_headers(address: str, teams: Any, bob: Any) -> None:
+    browser = Browser(address, bob)
+    assert browser.events[0] == ("resync", "all")
+    assert browser.headers is not None
+    assert browser.headers["content-type"] == "text/event-stream; charset=utf-8"
+    assert browser.headers["cache-control"] == "no-store"
+    assert browser.headers["x-accel-buffering"] == "no"
+    wait_until(lambda: browser.comments > 1, "a ping")
+    browser.close()
+
+
+def test_a_change_reaches_its_team_fast_and_no_other(
+    address: str, broker: RedisServer, teams: Any, bob: Any, mallory: Any
+) -> None:
+    ours, theirs = Browser(address, bob), Browser(address, mallory)
+    heard_by_hub(broker)
+    started = time.monotonic()
+    say(broker, teams.acme, "instance:7", "list")
+    ours.hears(("change", "instance:7 list"))
+    assert time.monotonic() - started < 1
+    say(broker, teams.other, "rescue:6f1e3f0e-0000-4000-8000-000000000000")
+    theirs.hears(("change", "rescue:6f1e3f0e-0000-4000-8000-000000000000"))
+    assert [event for event in theirs.events if "instance" in event[1]] == []
+    assert [event for event in ours.events if "rescue" in event[1]] == []
+    ours.close()
+    theirs.close()
+
+
+def test_one_subscription_serves_all_browsers(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    browsers = [Browser(address, bob) for _ in range(5)]
+    heard_by_hub(broker)
+    assert say(broker, teams.acme, "list") == 1
+    for browser in browsers:
+        browser.hears(("change", "list"))
+        browser.close()
+
+
+def test_a_killed_redis_ends_in_a_resync(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    browser = Browser(address, bob)
+    heard_by_hub(broker)
+    before = browser.events.count(("resync", "all"))
+    broker.kill()
+    time.sleep(0.5)
+    assert browser.open
+    broker.start()
+    wait_until(lambda: browser.events.count(("resync", "all")) > before, "a resync", 10)
+    heard_by_hub(broker)
+    say(broker, teams.acme, "list")
+    browser.hears(("change", "list"))
+    browser.close()
+
+
+def test_pages_open_while_redis_is_away(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    broker.kill()
+    browser = Browser(address, bob)
+    assert browser.events == [("resync", "all")]
+    broker.start()
+    wait_until(lambda: len(browser.events) > 1, "a resync", 10)
+    browser.close()
+
+
+def test_signing_out_ends_the_stream(address: str, teams: Any, bob: Any) -> None:
+    browser = Browser(address, bob)
+    Session.objects.filter(session_key=browser.session_key).delete()
+    wait_until(lambda: not browser.open, "the stream's end")
+
+
+def test_a_disabled_person_loses_the_stream(address: str, teams: Any, bob: Any) -> None:
+    browser = Browser(address, bob)
+    type(bob).objects.filter(pk=bob.pk).update(is_active=False)
+    wait_until(lambda: not browser.open, "the stream's end")
+
+
+def test_leaving_a_team_stops_its_events(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    browser = Browser(address, bob)
+    heard_by_hub(broker)
+    before = len(browser.events)
+    bob.memberships.all().delete()
+    wait_until(lambda: len(browser.events) > before, "the resync after the change of teams")
+    say(broker, teams.acme, "list")
+    time.sleep(0.5)
+    assert ("change", "list") not in browser.events
+    browser.close()
+
+
+def test_an_open_page_marks_its_team_as_watched(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    browser = Browser(address, bob)
+    with redis.Redis.from_url(broker.url) as client:
+        assert 0 < client.ttl(f"rescuepanel:watched:{teams.acme.pk}") <= 45  # type: ignore[operator]
+        assert not client.exists(f"rescuepanel:watched:{teams.other.pk}")
+    browser.close()
+
+
+def test_nonsense_on_the_channel_is_ignored(
+    address: str, broker: RedisServer, teams: Any, bob: Any
+) -> None:
+    browser = Browser(address, bob)
+    heard_by_hub(broker)
+    with redis.Redis.from_url(broker.url) as client:
+        for data in ("", "[]", "{", '{"team": 1}', '{"team": 1, "topics": [3]}'):
+            client.publish(CHANNEL, data)
+    say(broker, teams.acme, "list\n\nevent: evil", "list")
+    browser.hears(("change", "list"))
+    assert all("evil" not in name for name, _ in browser.events)
+    browser.close()
+
+
+def test_a_slow_browser_is_told_to_look_at_everything() -> None:
+    listener = Listener(frozenset({1}))
+    assert listener.take() == b"event: resync\ndata: all\n\n"
+    listener.add([f"instance:{number}" for number in range(MOST_TOPICS_WAITING + 1)])
+    assert listener.take() == b"event: resync\ndata: all\n\n"
+    assert listener.waiting == set()
+    listener.add(["instance:1"])
+    listener.add(["instance:1", "list"])
+    assert listener.take() == b"event: change\ndata: instance:1 list\n\n"
+
+
+def test_a_hung_redis_is_noticed(broker: RedisServer) -> None:
+    """Freeze Redis: reading alone would wait for ever, the mark's time-out shows it."""
+
+    async def follow() -> bool:
+        hub, listener = Hub(broker.url, mark_every=0.3), Listener(frozenset({1}))
+        await hub.add(listener)
+        await asyncio.sleep(1)
+        listener.take()
+        assert broker.process
+        broker.process.send_signal(19)
+        await asyncio.sleep(4)
+        broker.process.send_signal(18)
+        async with asyncio.timeout(8):
+            await listener.woken.wait()
+        return listener.lost
+
+    assert asyncio.run(follow())
+
+
+def test_a_database_that_is_away_asks_the_browser_to_try_again(
+    address: str, teams: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from django.db import OperationalError
+
+    def away(_user: Any) -> SimpleNamespace:
+        raise OperationalError
+
+    client = Client()
+    client.force_login(bob)
+    monkeypatch.setattr("rescuepanel.stream.get_user", away)
+    cookies = {settings.SESSION_COOKIE_NAME: client.session.session_key or ""}
+    answer = httpx.get(address, cookies=cookies)
+    assert (answer.status_code, answer.text) == (200, "retry: 2000\n\n")
