@@ -1,0 +1,199 @@
+"""What the dialogs offer: images with their verdicts in words, and what to know beforehand."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.conf import settings
+from django.utils.translation import gettext_lazy as _
+
+from instances import picker, wording
+from instances.models import Image, Instance
+from instances.picker import Access, ImageFacts, ServerFacts, Verdict
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+
+@dataclass(frozen=True)
+class Note:
+    """Something to know before the click: info, warning or block."""
+
+    level: str
+    text: "StrOrPromise"
+
+
+@dataclass(frozen=True)
+class ImageChoice:
+    ref: str
+    name: str
+    suitable: bool
+    reason: "StrOrPromise"
+    preselected: bool
+    rescue_image: bool
+    access: str
+    access_label: "StrOrPromise"
+    user: str
+    warnings: "list[StrOrPromise]"
+    size_bytes: int
+    os_label: str
+    keeps_disks: bool
+
+    @property
+    def recommended(self) -> bool:
+        return self.preselected
+
+
+@dataclass(frozen=True)
+class Picker:
+    choices: list[ImageChoice]
+    unsuitable: list[ImageChoice]
+    notes: list[Note]
+
+    @property
+    def preselected(self) -> ImageChoice | None:
+        return next((choice for choice in self.choices if choice.preselected), None)
+
+
+def picker_for(instance: Instance) -> Picker:
+    """Judge every image of the instance's cloud account; the best suitable one comes first."""
+    server = _server_facts(instance)
+    judged = [
+        (image, picker.judge(_image_facts(image), server, listed=_listed(image)))
+        for image in instance.account.images.all()
+    ]
+    judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
+    offered = [_choice(image, verdict, first=n == 0) for n, (image, verdict) in enumerate(judged)]
+    return Picker(
+        choices=[choice for choice in offered if choice.suitable],
+        unsuitable=[choice for choice in offered if not choice.suitable],
+        notes=_start_notes(instance),
+    )
+
+
+def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
+    """Judge one image again, as on submit; None when the account has no such image."""
+    image = instance.account.images.filter(image_id=image_ref).first()
+    if image is None:
+        return None
+    verdict = picker.judge(_image_facts(image), _server_facts(instance), listed=_listed(image))
+    return _choice(image, verdict, first=False)
+
+
+def _listed(image: Image) -> bool:
+    """The operator named this image, by id or name, as one for rescue that takes the password."""
+    named: list[str] = getattr(settings, "RESCUE_IMAGES", [])
+    return image.image_id in named or image.name in named
+
+
+def _image_facts(image: Image) -> ImageFacts:
+    return ImageFacts(
+        image_id=image.image_id,
+        name=image.name,
+        status=image.status,
+        visibility=image.visibility,
+        owner=image.owner,
+        hidden=image.hidden,
+        disk_format=image.disk_format,
+        min_ram=image.min_ram,
+        tags=frozenset(image.tags),
+        properties=image.properties,
+    )
+
+
+def _server_facts(instance: Instance) -> ServerFacts:
+    own = instance.account.images.filter(image_id=instance.image_id).first()
+    properties = own.properties if own else {}
+    mirror = instance.account.mirror
+    return ServerFacts(
+        image_id=instance.image_id,
+        project_id=mirror.project_id,
+        ram=instance.flavor_ram,
+        architecture=properties.get("architecture", ""),
+        os_type=properties.get("os_type", ""),
+        volume_backed=instance.volume_backed,
+        volumes=instance.volumes,
+        config_drive=instance.config_drive,
+        key_name=instance.key_name,
+        rescues_volume_backed=mirror.rescues_volume_backed,
+    )
+
+
+def _choice(image: Image, verdict: Verdict, *, first: bool) -> ImageChoice:
+    distribution = image.properties.get("os_distro", image.properties.get("os_type", ""))
+    version = image.properties.get("os_version", "")
+    return ImageChoice(
+        ref=image.image_id,
+        name=image.name,
+        suitable=not verdict.unsuitable,
+        reason=wording.UNSUITABLE.get(verdict.unsuitable, ""),
+        preselected=first and not verdict.unsuitable,
+        rescue_image=verdict.for_rescue,
+        access=verdict.access,
+        access_label=_access_label(verdict),
+        user=verdict.user,
+        warnings=[wording.WARNINGS[code] for code in verdict.warnings],
+        size_bytes=image.size,
+        os_label=f"{distribution} {version}".strip(),
+        keeps_disks=verdict.keeps_disks,
+    )
+
+
+def _access_label(verdict: Verdict) -> "StrOrPromise":
+    if verdict.access is Access.PASSWORD:
+        return _("Temporary password")
+    if verdict.access is Access.KEY:
+        return _("Your SSH key as user {user}").format(user=verdict.user)
+    if verdict.access is Access.CONSOLE:
+        return _("Read it on the console")
+    return _("Way in unknown")
+
+
+def _start_notes(instance: Instance) -> list[Note]:
+    notes = [
+        Note(
+            "info",
+            _("The instance is shut down and started again from the image you pick."),
+        ),
+        Note(
+            "info", _("Its own disk is attached as an additional disk; nothing on it is changed.")
+        ),
+    ]
+    if instance.vm_state == "stopped":
+        notes.append(
+            Note("warning", _("The instance is off now. After the exit it will be running."))
+        )
+    if instance.vm_state == "error":
+        notes.append(
+            Note("warning", _("The instance is in error: a rescue may fail. A hard reboot might "
+                              "be enough."))
+        )  # fmt: skip
+    if not instance.primary_address:
+        notes.append(
+            Note("warning", _("The instance has no address: you will need the console to log in."))
+        )
+    if not instance.config_drive:
+        notes.append(
+            Note("warning", _("The instance has no config drive, so a temporary password cannot "
+                              "reach the rescue system."))
+        )  # fmt: skip
+    if instance.volumes and not instance.volume_backed:
+        notes.append(
+            Note("warning", _("Attached volumes are missing in rescue mode, unless the image "
+                              "keeps all disks."))
+        )  # fmt: skip
+    return notes
+
+
+def exit_notes(instance: Instance) -> list[Note]:
+    """List what to know before leaving rescue mode."""
+    notes = [
+        Note("warning", _("Unmount the disk first, so that nothing is lost: umount /mnt")),
+        Note("info", _("The instance is shut down and boots normally from its own disk.")),
+    ]
+    rescue = instance.open_rescue
+    if rescue and rescue.vm_state_before == "stopped":
+        notes.append(
+            Note("info", _("It was off before the rescue; after the exit it will be running."))
+        )
+    notes.append(Note("info", _("The temporary password is destroyed.")))
+    return notes

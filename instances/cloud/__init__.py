@@ -1,0 +1,41 @@
+"""The only door to OpenStack: plain facts out, a small tree of errors out.
+
+Built on openstacksdk's session and raw JSON, because the SDK's own ``rescue_server()`` throws
+Nova's answer (password and request id) away, and its objects cost milliseconds a server.
+Every call has a timeout, follows no redirect and is sent once: a POST is never repeated here.
+"""
+
+from instances.cloud.door import Cloud, Found, from_clouds_yaml, open_account
+from instances.cloud.errors import (
+    BadCredentials,
+    Broken,
+    CloudError,
+    Conflict,
+    Forbidden,
+    Gone,
+    Invalid,
+    Limited,
+    Silent,
+    TooOld,
+)
+from instances.cloud.facts import Accepted, Image, Server
+
+__all__ = [
+    "Accepted",
+    "BadCredentials",
+    "Broken",
+    "Cloud",
+    "CloudError",
+    "Conflict",
+    "Forbidden",
+    "Found",
+    "Gone",
+    "Image",
+    "Invalid",
+    "Limited",
+    "Server",
+    "Silent",
+    "TooOld",
+    "from_clouds_yaml",
+    "open_account",
+]

@@ -1,0 +1,277 @@
+"""The door itself: openstacksdk's session, one request a call, raw JSON."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+import openstack
+import openstack.config
+from keystoneauth1 import exceptions, loading, session
+from openstack.exceptions import SDKException
+
+from instances.cloud.errors import (
+    BadCredentials,
+    Broken,
+    CloudError,
+    Gone,
+    Invalid,
+    Limited,
+    Silent,
+    TooOld,
+    checked,
+)
+from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
+from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
+from teams.secrets import CannotOpen
+
+GET_TIMEOUT = 15.0
+PAGE = 200
+#: 2.47 embeds the flavor, 2.58 pages actions, 2.87 rescues volume-backed servers.
+OLDEST_MICROVERSION, NEWEST_MICROVERSION = (2, 47), (2, 96)
+VOLUME_RESCUE_MICROVERSION = (2, 87)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _translated(call: Callable[P, R]) -> Callable[P, R]:
+    """Turn the SDK's and keystoneauth's errors into ours."""
+
+    @wraps(call)
+    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return call(*args, **kwargs)
+        except exceptions.HttpError as error:  # only Keystone's: ours are checked by hand
+            raise _from_keystone(error) from None
+        except (exceptions.ConnectFailure, exceptions.RetriableConnectionFailure) as error:
+            raise Silent(type(error).__name__) from None
+        except (exceptions.AuthorizationFailure, exceptions.MissingAuthPlugin) as error:
+            raise BadCredentials(type(error).__name__) from None
+        except (exceptions.ClientException, SDKException) as error:
+            raise Broken(type(error).__name__) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise Broken(f"unexpected answer ({type(error).__name__})") from None
+
+    return translated
+
+
+class Cloud:
+    """One project in one region, opened with one credential. Safe to share between threads."""
+
+    def __init__(self, credential: dict[str, Any], *, region_name: str = "") -> None:
+        loader: Any = loading.get_plugin_loader(credential["auth_type"])
+        wire = session.Session(
+            auth=loader.load_from_options(**credential["auth"]),
+            verify=credential.get("cacert") or credential.get("verify", True),
+            timeout=GET_TIMEOUT,
+            redirect=False,
+            app_name="rescue-panel",
+        )
+        self._session = wire
+        self._connection = openstack.connection.Connection(
+            session=wire,
+            region_name=region_name or None,
+            compute_api_version="2",
+            interface=credential.get("interface", "public"),
+        )
+        self._microversion = ""
+
+    # What it is -------------------------------------------------------------------------------
+
+    @_translated
+    def microversion(self) -> str:
+        """Return the microversion all calls use: Nova's newest within our range."""
+        if not self._microversion:
+            data = self._connection.compute.get_endpoint_data()
+            newest = tuple(data.max_microversion or ()) if data else ()
+            if newest < OLDEST_MICROVERSION:
+                raise TooOld(f"Nova speaks {newest}, {OLDEST_MICROVERSION} is needed")
+            self._microversion = ".".join(map(str, min(newest, NEWEST_MICROVERSION)))
+        return self._microversion
+
+    def rescues_volume_backed(self) -> bool:
+        """Tell whether this Nova can rescue servers that boot from a volume (2.87)."""
+        major, minor = self.microversion().split(".")
+        return (int(major), int(minor)) >= VOLUME_RESCUE_MICROVERSION
+
+    @_translated
+    def identity(self) -> tuple[str, str]:
+        """Return the cloud's ids of the credential's user and project."""
+        auth: Any = self._session.auth
+        access = auth.get_access(self._session)
+        return access.user_id, access.project_id
+
+    # What is there ----------------------------------------------------------------------------
+
+    def servers(self, *, changes_since: datetime | None = None) -> Iterator[Server]:
+        """Yield the project's servers, or those changed since a time, deleted ones included."""
+        query: dict[str, Any] = {"limit": PAGE}
+        if changes_since:
+            query["changes-since"] = changes_since.astimezone(UTC).isoformat()
+        while True:
+            page = self._json("/servers/detail", query)["servers"]
+            yield from map(server_from, page)
+            if len(page) < PAGE:
+                return
+            query["marker"] = page[-1]["id"]
+
+    def server(self, server_id: str) -> Server:
+        """Return one server; raise ``Gone`` when there is none."""
+        return server_from(self._json(f"/servers/{server_id}")["server"])
+
+    @_translated
+    def images(self) -> list[Image]:
+        """Return the images this project may use."""
+        return [image_from(raw) for raw in self._image_pages()]
+
+    def _image_pages(self) -> Iterator[dict[str, Any]]:
+        # Without a visibility Glance lists public, own and accepted shared images; hidden: no.
+        url: str | None = f"/images?limit={PAGE}"
+        while url:
+            answer = checked(self._connection.image.get(_from_v2(url), timeout=GET_TIMEOUT))
+            yield from answer["images"]
+            url = answer.get("next")
+
+    def actions(self, server_id: str) -> tuple[Act, ...]:
+        """Return the server's newest instance actions, without what their hosts did."""
+        listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 20})
+        return tuple(act_from(row) for row in listed["instanceActions"])
+
+    def action(self, server_id: str, request_id: str) -> Act:
+        """Return one action with what its host has done."""
+        path = f"/servers/{server_id}/os-instance-actions/{request_id}"
+        return act_from(self._json(path)["instanceAction"])
+
+    def look(self, server_id: str) -> tuple[Server | None, Seen]:
+        """Return the server and what a rescue's next move is decided from; a lost one is gone.
+
+        The server is read before its actions, so that an action that shows as failed was
+        failed after the state it is judged with.
+        """
+        try:
+            server = self.server(server_id)
+            actions = self.actions(server_id)
+            actions = tuple(
+                self.action(server_id, act.request_id) if act.action in FOLLOWED and n < 2 else act
+                for n, act in enumerate(actions)
+            )
+        except Gone:
+            return None, GONE
+        return server, Seen(server.vm_state, server.task_state, server.locked, actions)
+
+    @_translated
+    def console_log(self, server_id: str, *, lines: int = 200) -> str:
+        """Return the end of the console log: hostile text."""
+        return str(self._act(server_id, {"os-getConsoleOutput": {"length": lines}}).body["output"])
+
+    # What is asked of it ----------------------------------------------------------------------
+
+    def rescue(self, server_id: str, *, image_ref: str, password: str) -> Accepted:
+        """Ask Nova to rescue a server; 200 only means accepted."""
+        asked = {"rescue": {"adminPass": password, "rescue_image_ref": image_ref}}
+        answer = self._act(server_id, asked)
+        return Accepted(answer.request_id, str(answer.body.get("adminPass") or ""))
+
+    def unrescue(self, server_id: str) -> Accepted:
+        """Ask Nova to end a rescue."""
+        return Accepted(self._act(server_id, {"unrescue": None}).request_id)
+
+    def hard_reboot(self, server_id: str) -> Accepted:
+        """Ask Nova for a hard reboot, the way back from ERROR."""
+        return Accepted(self._act(server_id, {"reboot": {"type": "HARD"}}).request_id)
+
+    # How it is asked --------------------------------------------------------------------------
+
+    @_translated
+    def _json(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
+        return checked(
+            self._connection.compute.get(
+                path, params=query or {}, microversion=self.microversion(), timeout=GET_TIMEOUT
+            )
+        )
+
+    @_translated
+    def _act(self, server_id: str, body: dict[str, Any]) -> "_Answer":
+        response = self._connection.compute.post(
+            f"/servers/{server_id}/action",
+            json=body,
+            microversion=self.microversion(),
+            timeout=CALL_TIMEOUT.total_seconds(),
+            connect_retries=0,
+            status_code_retries=0,
+        )
+        return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
+
+
+FOLLOWED = frozenset({"rescue", "unrescue", "reboot"})
+
+
+@dataclass(frozen=True)
+class _Answer:
+    body: dict[str, Any]
+    request_id: str
+
+
+def _from_v2(url: str) -> str:
+    """Glance's links carry the version that the catalog's endpoint already has."""
+    return url.removeprefix("/v2")
+
+
+def _from_keystone(error: exceptions.HttpError) -> CloudError:
+    if error.http_status in (401, 403, 404):  # a deleted application credential is a 404
+        return BadCredentials(str(error.message)[:500])
+    if error.http_status == 429:
+        return Limited()
+    return Silent(f"Keystone: HTTP {error.http_status}")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An account read from clouds.yaml: what ``Cloud`` opens, and its region."""
+
+    credential: dict[str, Any]
+    region_name: str
+
+
+def from_clouds_yaml(name: str, region_name: str | None = None) -> Found:
+    """Read an account from clouds.yaml, found as every OpenStack client finds it.
+
+    Raise ``Invalid`` with a sentence when there is none of that name.
+    """
+    try:
+        region = openstack.config.OpenStackConfig().get_one(cloud=name, region_name=region_name)
+    except SDKException as error:
+        raise Invalid(str(error)) from None
+    config = region.config
+    auth = {key: value for key, value in config["auth"].items() if value is not None}
+    application = any(key.startswith("application_credential") for key in auth)
+    credential = {"auth_type": "v3applicationcredential" if application else "v3password"}
+    kept = {key: config[key] for key in ("verify", "cacert", "interface") if config.get(key)}
+    return Found(credential | kept | {"auth": auth}, region.region_name or "")
+
+
+_opened: dict[tuple[int, int], Cloud] = {}
+_opening = threading.Lock()
+
+
+def open_account(account: Any) -> Cloud:
+    """Return this process's connection to a ``CloudAccount``, opened once for each credential.
+
+    Raise ``BadCredentials`` when the credential cannot be unsealed or makes no sense.
+    """
+    key = (account.pk, account.credential_version)
+    with _opening:
+        if key not in _opened:
+            _opened[key] = _open(account)
+        return _opened[key]
+
+
+@_translated
+def _open(account: Any) -> Cloud:
+    try:
+        return Cloud(account.credential(), region_name=account.region_name)
+    except CannotOpen as error:
+        raise BadCredentials(str(error)) from None

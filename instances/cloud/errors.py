@@ -1,0 +1,112 @@
+"""What can go wrong with a cloud, told by what it means for the call that was sent."""
+
+from typing import Any
+
+
+class CloudError(Exception):
+    """The cloud did not do what was asked. ``str()`` is the cloud's own sentence, never a secret.
+
+    ``kind`` says what that means for a call that was sent:
+    invalid, forbidden, gone: Nova said no, nothing was done;
+    conflict: no, or the echo of our own earlier call;
+    limited, credentials: not even looked at;
+    silent, broken: nobody knows.
+    """
+
+    kind = "broken"
+
+    def __init__(self, sentence: str = "", *, request_id: str = "", retry_after: float = 0) -> None:
+        super().__init__(sentence)
+        self.request_id = request_id
+        self.retry_after = retry_after
+
+
+class Invalid(CloudError):
+    """400: the request itself is wrong for this server or image."""
+
+    kind = "invalid"
+
+
+class Forbidden(CloudError):
+    """403: the credential's role may not."""
+
+    kind = "forbidden"
+
+
+class Gone(CloudError):
+    """404: no such server, or not in this project."""
+
+    kind = "gone"
+
+
+class Conflict(CloudError):
+    """409: not in this state, or locked."""
+
+    kind = "conflict"
+
+
+class Limited(CloudError):
+    """429: too many requests; try again after ``retry_after`` seconds."""
+
+    kind = "limited"
+
+
+class BadCredentials(CloudError):
+    """Keystone or Nova does not accept the credential."""
+
+    kind = "credentials"
+
+
+class Silent(CloudError):
+    """No answer: refused, reset or timed out."""
+
+    kind = "silent"
+
+
+class Broken(CloudError):
+    """5xx, or an answer that makes no sense."""
+
+
+class TooOld(Broken):
+    """The cloud's Nova does not speak a microversion that we need."""
+
+
+_BY_STATUS: dict[int, type[CloudError]] = {
+    400: Invalid,
+    401: BadCredentials,
+    403: Forbidden,
+    404: Gone,
+    409: Conflict,
+    413: Limited,
+    429: Limited,
+}
+
+
+def checked(response: Any) -> dict[str, Any]:
+    """Return the JSON of an answer, {} for an empty one; raise what its status means."""
+    if response.status_code < 300:
+        if not response.content:
+            return {}
+        body = response.json()
+        if not isinstance(body, dict):
+            raise Broken("unexpected answer")
+        return body
+    kind = _BY_STATUS.get(response.status_code, Broken)
+    raise kind(
+        _sentence(response),
+        request_id=response.headers.get("x-openstack-request-id", ""),
+        retry_after=_seconds(response.headers.get("Retry-After", "")),
+    )
+
+
+def _sentence(response: Any) -> str:
+    """Take Nova's own words out of ``{"badRequest": {"message": ...}}``."""
+    try:
+        (fault,) = response.json().values()
+        return str(fault["message"])[:500]
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return f"HTTP {response.status_code}"
+
+
+def _seconds(header: str) -> float:
+    return float(header) if header.isdigit() else 0.0

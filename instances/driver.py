@@ -1,0 +1,316 @@
+"""Drive a rescue: one look, one decision, one move, written by compare-and-set.
+
+``step`` may be called by anybody at any time for any rescue: the row's lease and version make
+sure that a move is made once. The password is committed before Nova is called; no transaction
+is open while the cloud is asked.
+"""
+
+import logging
+import secrets
+import uuid
+from datetime import timedelta
+from typing import Any
+
+from django.db import IntegrityError, transaction
+
+from instances import events, lifecycle
+from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
+from instances.lifecycle import BROKEN, IN_RESCUE, SETTLED, Call, Move, Phase, Seen, State
+from instances.models import Instance, Rescue
+from instances.models.clock import now as clock_now
+from instances.models.mirror import facts_of
+from instances.models.rescue import PASSWORD_LIVES
+from teams import audit
+from teams.permissions import Right
+from teams.secrets import CannotOpen
+
+logger = logging.getLogger(__name__)
+
+#: letters that sit in the same place on QWERTY, AZERTY and QWERTZ: it may be typed in a console
+PASSWORD_LETTERS = "bcdefghjknoprstuvx"  # noqa: S105
+PASSWORD_LENGTH = 31  # 129 bits
+BACK_OFF = (2.0, 5.0, 10.0, 20.0)  # seconds between looks at a cloud that does not answer
+CALL_LEASE = lifecycle.DOUBT_GRACE
+
+AUDITED = {
+    State.READY: "rescue.ready",
+    State.CLOSED: "rescue.closed",
+    State.RECOVERED: "rescue.recovered",
+} | {
+    state: f"rescue.{state.value.lower()}"
+    for state in SETTLED - {State.CLOSED, State.RECOVERED, State.CANCELLED}
+}
+
+
+def make_password() -> str:
+    """Return a new temporary password."""
+    return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(PASSWORD_LENGTH))
+
+
+def step(rescue_id: uuid.UUID) -> float | None:
+    """Make the next move of a rescue.
+
+    Return the seconds until the one after it, or None: it is settled, somebody else has it, or
+    it waits to hear of the server.
+    """
+    rescue = Rescue.objects.claim(rescue_id)
+    if rescue is None:
+        return None
+    if _right_was_withdrawn(rescue):
+        return _write(rescue, Move(to=State.DENIED))
+    try:
+        cloud = open_account(rescue.instance.account)
+        server, seen = cloud.look(rescue.instance.server_id)
+    except CloudError as error:
+        return _unseen(rescue, error)
+    mirror(rescue.instance, server)
+    move = lifecycle.decide(rescue.case(clock_now()), seen)
+    if move.call is not None:
+        return _call(rescue, cloud, move.call, seen)
+    return _write(rescue, move, seen)
+
+
+def _right_was_withdrawn(rescue: Rescue) -> bool:
+    by = rescue.requested_by
+    asked = rescue.state == State.REQUESTED
+    return asked and not (by and by.may(Right.OPERATE, rescue.instance.team))
+
+
+def _unseen(rescue: Rescue, error: CloudError) -> float | None:
+    logger.warning(
+        "rescue %s: cloud not seen: %s %s %s",
+        rescue.pk, error.kind, error.request_id, type(error).__name__,
+    )  # fmt: skip
+    move = lifecycle.decide_unseen(rescue.case(clock_now()))
+    waited = (clock_now() - rescue.asked_at).total_seconds()
+    wait = error.retry_after or next((w for w in BACK_OFF if waited < 4 * w), BACK_OFF[-1])
+    return _write(rescue, Move(to=move.to, wait=wait, reason=move.reason), obstacle=error.kind)
+
+
+# A call -----------------------------------------------------------------------------------------
+
+
+def _call(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> float | None:
+    """Save everything that lets a lost answer be understood, then ask Nova, once."""
+    phase = next(phase for phase in lifecycle.PHASES if phase.call is call)
+    try:
+        prepared = _prepared(rescue, cloud, call, seen)
+    except CloudError as error:
+        return _unseen(rescue, error)
+    if not rescue.move(phase.calling, **prepared):
+        return None
+    events.changed(rescue.instance.account.team_id, [f"rescue:{rescue.pk}"])
+    try:
+        answer = _ask(rescue, cloud, call)
+    except CloudError as error:
+        logger.info("rescue %s: %s answered %s %s", rescue.pk, call, error.kind, error.request_id)
+        return _no(rescue, phase, error)
+    return _accepted(rescue, phase, answer)
+
+
+def _prepared(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> dict[str, Any]:
+    now = clock_now()
+    user_id, _project_id = cloud.identity()
+    prepared: dict[str, Any] = {
+        "keep_lease": now + CALL_LEASE,
+        "next_at": now + CALL_LEASE,
+        "called_at": now,
+        "calls": rescue.calls + 1,
+        "cloud_user_id": user_id,
+        "conflict": False,
+        "obstacle": "",
+    }
+    if rescue.calls == 0:
+        # Only the first call of a doubt sets the baseline: a resend looks for either's trace.
+        prepared |= {"baseline": [act.request_id for act in seen.actions], "request_id": ""}
+    if call is Call.RESCUE and rescue.calls == 0:
+        prepared |= {
+            "vm_state_before": seen.vm_state,
+            "sealed_password": rescue.sealed(_kept_password(rescue) or make_password()),
+        }
+    return prepared
+
+
+def _kept_password(rescue: Rescue) -> str:
+    """Return the password of a broken rescue before this one, which the host may still hold.
+
+    Nova does not rewrite a config drive that a failed rescue left behind.
+    """
+    broken = rescue.instance.rescues.filter(state__in=BROKEN).exclude(sealed_password="")
+    last = broken.order_by("-created_at").first()
+    try:
+        return last.password() if last else ""
+    except CannotOpen:
+        return ""
+
+
+def _ask(rescue: Rescue, cloud: Cloud, call: Call) -> Accepted:
+    server_id = rescue.instance.server_id
+    if call is Call.RESCUE:
+        return cloud.rescue(server_id, image_ref=rescue.image_ref, password=rescue.password())
+    return cloud.unrescue(server_id) if call is Call.UNRESCUE else cloud.hard_reboot(server_id)
+
+
+def _accepted(rescue: Rescue, phase: Phase, answer: Accepted) -> float | None:
+    changes: dict[str, Any] = {"request_id": answer.request_id, "calls": rescue.calls}
+    if phase.call is Call.RESCUE:
+        changes["accepted_at"] = clock_now()
+        if answer.password and answer.password != rescue.password():
+            changes["sealed_password"] = rescue.sealed(answer.password)
+    return _write(rescue, lifecycle.after_call(phase, "accepted", _case(rescue)), **changes)
+
+
+def _no(rescue: Rescue, phase: Phase, error: CloudError) -> float | None:
+    move = lifecycle.after_call(phase, error.kind, _case(rescue))
+    if error.retry_after:
+        move = Move(to=move.to, wait=error.retry_after, reason=move.reason)
+    changes: dict[str, Any] = {"conflict": error.kind == "conflict", "failure_text": str(error)}
+    if move.to == phase.requested:
+        changes |= {"calls": rescue.calls - 1, "obstacle": error.kind}
+    return _write(rescue, move, **changes)
+
+
+def _case(rescue: Rescue) -> lifecycle.Case:
+    return rescue.case(clock_now())
+
+
+# Writing a move ---------------------------------------------------------------------------------
+
+
+def _write(rescue: Rescue, move: Move, seen: Seen | None = None, **changes: Any) -> float | None:
+    """Save a move with what was learned; return the wait until the next one."""
+    now = clock_now()
+    before = (rescue.state, rescue.obstacle, rescue.host_started_at)
+    changes |= _learned(rescue, move, seen)
+    changes.setdefault("obstacle", move.reason if move.reason == "host_silent" else "")
+    if move.to is not None and move.reason:
+        changes["failure_code"] = move.reason
+    if move.to == State.READY:
+        changes |= {"ready_at": rescue.ready_at or now, "failure_text": ""}
+    changes["next_at"] = None if move.wait is None else now + timedelta(seconds=move.wait)
+    if move.to in IN_RESCUE and not changes.get("failure_code"):
+        changes["next_at"] = None
+    try:
+        with transaction.atomic():
+            if not rescue.move(move.to, **changes):
+                return None
+            if move.to in AUDITED:
+                _record(rescue, AUDITED[move.to], move.reason)
+            if (rescue.state, rescue.obstacle, rescue.host_started_at) != before:
+                _announce(rescue)
+    except IntegrityError:
+        logger.warning("rescue %s: another one is open on its server", rescue.pk)
+        return None
+    if rescue.state in SETTLED or rescue.next_at is None:
+        return None
+    return move.wait
+
+
+def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
+    """Return what the server's actions tell beyond the move itself."""
+    if seen is None:
+        return {}
+    learned: dict[str, Any] = {}
+    if rescue.state == State.EXTERNAL and not rescue.request_id:
+        newest = next((act for act in seen.actions if act.action == Call.RESCUE), None)
+        if newest:
+            learned["request_id"] = newest.request_id
+    phase = lifecycle.phase_of(State(rescue.state))
+    act = lifecycle.new_action(_case(rescue), seen, phase.call) if phase else None
+    if act is None or phase is None:
+        return learned
+    if not rescue.request_id:
+        learned["request_id"] = act.request_id
+    if phase.call is Call.RESCUE:
+        if act.host_started_at and not rescue.host_started_at:
+            learned["host_started_at"] = clock_now()
+        if rescue.accepted_at is None and move.to == phase.waiting:
+            learned["accepted_at"] = clock_now()
+    if move.to in BROKEN or move.to == State.FAILED_CLEAN:
+        learned["failure_text"] = rescue.instance.fault
+    return learned
+
+
+def _record(rescue: Rescue, act: str, reason: str) -> None:
+    instance = rescue.instance
+    audit.record(
+        act, team=instance.team, target=f"{instance} ({instance.server_id})",
+        rescue=str(rescue.pk), reason=reason,
+    )  # fmt: skip
+
+
+def _announce(rescue: Rescue) -> None:
+    topics = [f"rescue:{rescue.pk}", f"instance:{rescue.instance_id}"]
+    events.changed(rescue.instance.account.team_id, topics)
+
+
+def mirror(instance: Instance, server: Server | None) -> None:
+    """Write what a look showed into the mirror, and tell the pages when it differs."""
+    now = clock_now()
+    if server is None:
+        facts: dict[str, Any] = {"deleted_at": now, "seen_at": now}
+    elif server.name is None:
+        return  # its cell is down: what we knew is better than what Nova says
+    else:
+        facts = facts_of(server, image_names={server.image_id: instance.image_name}, seen_at=now)
+    shown = ("status", "task_state", "locked", "deleted_at", "fault")
+    differs = any(name in facts and getattr(instance, name) != facts[name] for name in shown)
+    Instance.objects.filter(pk=instance.pk).update(**facts)
+    for name, value in facts.items():
+        setattr(instance, name, value)
+    if differs:
+        events.changed(instance.account.team_id, [f"instance:{instance.pk}"])
+
+
+# Housekeeping -----------------------------------------------------------------------------------
+
+
+def due() -> list[uuid.UUID]:
+    """Return the open rescues whose time has come: lost nudges, dead workers, long waits."""
+    return list(Rescue.objects.due(clock_now()).values_list("pk", flat=True)[:500])
+
+
+def destroy_old_passwords() -> int:
+    """Destroy passwords older than a day; return how many."""
+    old = Rescue.objects.with_password_older_than(clock_now() - PASSWORD_LIVES)
+    destroyed = 0
+    for rescue in old.select_related("instance__account__team")[:200]:
+        with transaction.atomic():
+            if rescue.move(sealed_password="", next_at=rescue.next_at):
+                _record(rescue, "password.destroyed", "age")
+                _announce(rescue)
+                destroyed += 1
+    return destroyed
+
+
+def heard_of(account_id: int, instance_ids: set[int]) -> list[uuid.UUID]:
+    """Wake the rescues whose server changed and adopt those begun outside; return all to drive."""
+    now = clock_now()
+    quiet = Rescue.objects.open().filter(instance_id__in=instance_ids, next_at=None)
+    woken = list(quiet.values_list("pk", flat=True))
+    Rescue.objects.filter(pk__in=woken, next_at=None).update(next_at=now)
+    return woken + _adopt(account_id)
+
+
+def _adopt(account_id: int) -> list[uuid.UUID]:
+    """Make an EXTERNAL rescue for each server in rescue that has none open."""
+    now = clock_now()
+    orphans = Instance.objects.filter(
+        account_id=account_id, vm_state="rescued", deleted_at=None
+    ).exclude(rescues__state__in=lifecycle.OPEN)
+    adopted = []
+    for instance in orphans.select_related("account__team"):
+        rescue = Rescue(
+            instance=instance, state=State.EXTERNAL, fallback=State.EXTERNAL,
+            created_at=instance.in_rescue_since or now, asked_at=now, next_at=now,
+            ready_at=instance.in_rescue_since or now,
+        )  # fmt: skip
+        try:
+            with transaction.atomic():
+                rescue.save(force_insert=True)
+                _record(rescue, "rescue.external", "")
+                _announce(rescue)
+        except IntegrityError:
+            continue
+        adopted.append(rescue.pk)
+    return adopted

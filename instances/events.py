@@ -1,0 +1,48 @@
+"""Tell open pages that something changed: what, never how. The rows hold the truth.
+
+A lost message costs a page some seconds, so a broker that is down is logged and forgotten.
+"""
+
+import json
+import logging
+from collections.abc import Iterable
+from functools import cache, partial
+
+import redis
+from django.conf import settings
+from django.db import transaction
+
+CHANNEL = "rescuepanel:events"
+WATCHED = "rescuepanel:watched:{team}"  # set by the stream while a member has a page open
+
+logger = logging.getLogger(__name__)
+
+
+@cache
+def _redis() -> redis.Redis:
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1, decode_responses=True
+    )
+
+
+def changed(team_id: int, topics: Iterable[str]) -> None:
+    """Publish, after the commit, that these topics of a team changed."""
+    message = json.dumps({"team": team_id, "topics": sorted(topics)})
+    transaction.on_commit(partial(_publish, message))
+
+
+def _publish(message: str) -> None:
+    try:
+        _redis().publish(CHANNEL, message)
+    except redis.RedisError as error:
+        logger.warning("change not announced: %s", type(error).__name__)
+
+
+def watched_teams(team_ids: Iterable[int]) -> set[int]:
+    """Return those teams of which somebody has a page open; none when the broker is away."""
+    ids = list(team_ids)
+    try:
+        marks = _redis().mget([WATCHED.format(team=pk) for pk in ids]) if ids else []
+    except redis.RedisError:
+        return set()
+    return {pk for pk, mark in zip(ids, marks, strict=True) if mark}

@@ -1,0 +1,402 @@
+"""The life of a rescue, decided without touching anything.
+
+``decide(rescue, seen)`` takes what the row says and what the cloud showed, and returns the one
+move to make next. It is pure: no Django, no clock, no network; the caller carries the move out
+by compare-and-set. States and rules: docs/architecture.md, "The life of a rescue".
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+
+class State(StrEnum):
+    REQUESTED = "REQUESTED"  # asked in the panel, the cloud not asked yet
+    CALLING = "CALLING"  # the POST may be on its way
+    IN_DOUBT = "IN_DOUBT"  # no clear answer to the POST: the cloud is asked what it did
+    WAITING = "WAITING"  # Nova accepted, the host is at work
+    STUCK = "STUCK"  # accepted long ago, still not done; watched with longer pauses
+    READY = "READY"  # in rescue
+    EXTERNAL = "EXTERNAL"  # in rescue, started outside the panel
+    EXIT_REQUESTED = "EXIT_REQUESTED"
+    EXIT_CALLING = "EXIT_CALLING"
+    EXIT_IN_DOUBT = "EXIT_IN_DOUBT"
+    EXIT_WAITING = "EXIT_WAITING"
+    EXIT_STUCK = "EXIT_STUCK"
+    REBOOT_REQUESTED = "REBOOT_REQUESTED"  # the way back from a broken rescue
+    REBOOT_CALLING = "REBOOT_CALLING"
+    REBOOT_IN_DOUBT = "REBOOT_IN_DOUBT"
+    REBOOT_WAITING = "REBOOT_WAITING"
+    CLOSED = "CLOSED"  # exited from the panel
+    CANCELLED = "CANCELLED"
+    DENIED = "DENIED"  # the one who asked lost the right before the call
+    EXPIRED = "EXPIRED"  # the cloud could not be asked in time
+    REFUSED = "REFUSED"  # Nova said no; nothing changed
+    LOST_RACE = "LOST_RACE"  # somebody else's rescue came first
+    FAILED_CLEAN = "FAILED_CLEAN"  # failed, the server is as before
+    FAILED_BROKEN = "FAILED_BROKEN"  # failed, the server is in ERROR
+    EXIT_BROKEN = "EXIT_BROKEN"  # the exit failed, the server is in ERROR
+    RECOVERED = "RECOVERED"  # brought back by a hard reboot
+    ENDED_OUTSIDE = "ENDED_OUTSIDE"  # somebody exited it outside the panel
+    ENDED_BY_CLOUD = "ENDED_BY_CLOUD"  # the cloud's own time limit ended it
+    GONE = "GONE"  # the server was deleted
+
+
+class Call(StrEnum):
+    RESCUE = "rescue"
+    UNRESCUE = "unrescue"
+    REBOOT = "reboot"
+
+
+# Each call has the same five states; the table lets one piece of logic serve all three.
+@dataclass(frozen=True)
+class Phase:
+    call: Call
+    requested: State
+    calling: State
+    in_doubt: State
+    waiting: State
+
+
+PHASES = (
+    Phase(Call.RESCUE, State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING),
+    Phase(
+        Call.UNRESCUE,
+        State.EXIT_REQUESTED,
+        State.EXIT_CALLING,
+        State.EXIT_IN_DOUBT,
+        State.EXIT_WAITING,
+    ),
+    Phase(
+        Call.REBOOT,
+        State.REBOOT_REQUESTED,
+        State.REBOOT_CALLING,
+        State.REBOOT_IN_DOUBT,
+        State.REBOOT_WAITING,
+    ),
+)
+
+OPEN = frozenset(
+    {State.READY, State.EXTERNAL, State.STUCK, State.EXIT_STUCK}
+    | {
+        state
+        for phase in PHASES
+        for state in (phase.requested, phase.calling, phase.in_doubt, phase.waiting)
+    }
+)
+SETTLED = frozenset(State) - OPEN
+IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
+BROKEN = frozenset({State.FAILED_BROKEN, State.EXIT_BROKEN})
+STARTING = frozenset({State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING, State.STUCK})
+# A broken rescue keeps its password: the host keeps the old config drive, so the next rescue
+# of this server accepts only that one (nova/virt/libvirt/driver.py, see domain notes).
+KEEPS_PASSWORD = OPEN | BROKEN
+
+RESCUABLE_VM_STATES = frozenset({"active", "stopped", "error"})
+GONE_VM_STATES = frozenset({"deleted", "soft-delete"})
+CALL_TIMEOUT = timedelta(seconds=10)  # to connect, and again to wait for Nova's answer to a POST
+DOUBT_GRACE = 2.5 * CALL_TIMEOUT  # after this, a POST that left no trace was never received
+EXPIRES_AFTER = timedelta(minutes=10)
+STUCK_AFTER = timedelta(minutes=15)
+HOST_SILENT_AFTER = timedelta(minutes=2)
+SETTLE_AFTER = timedelta(minutes=1)  # Nova shows neither success nor failure: give up waiting
+MAX_CALLS = 3
+
+
+@dataclass(frozen=True)
+class Case:
+    """What the row says."""
+
+    state: State
+    now: datetime
+    asked_at: datetime
+    called_at: datetime | None = None
+    calls: int = 0
+    #: request ids of the actions that were there before the call
+    baseline: frozenset[str] = frozenset()
+    #: request id of the call, when Nova told it
+    request_id: str = ""
+    #: the cloud's id of the user our credential belongs to
+    cloud_user_id: str = ""
+    #: vm_state before the rescue
+    vm_state_before: str = ""
+    #: where an exit or a reboot goes back to when it cannot be asked for
+    fallback: State = State.EXPIRED
+    #: Nova answered the last call with a clear no (409)
+    conflict: bool = False
+
+
+@dataclass(frozen=True)
+class Act:
+    """One of Nova's instance actions."""
+
+    request_id: str
+    action: str
+    user_id: str | None
+    failed: bool = False
+    #: when the host began, None while it has not picked the action up
+    host_started_at: datetime | None = None
+    finished: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the cloud showed: the server, then its actions, newest first."""
+
+    vm_state: str
+    task_state: str | None = None
+    locked: bool = False
+    actions: tuple[Act, ...] = field(default=())
+
+    @property
+    def gone(self) -> bool:
+        return self.vm_state in GONE_VM_STATES
+
+    @property
+    def idle(self) -> bool:
+        return self.task_state is None
+
+
+GONE = Seen(vm_state="deleted")
+
+
+@dataclass(frozen=True)
+class Move:
+    """What to do next: go ``to`` a state (None: stay), or make a ``call``; look in ``wait``."""
+
+    to: State | None = None
+    call: Call | None = None
+    wait: float | None = 0.5  # seconds; None: until something is heard of the server
+    reason: str = ""
+
+
+def phase_of(state: State) -> Phase | None:
+    """Return the call a state belongs to; None for the states between calls."""
+    if state is State.STUCK:
+        return PHASES[0]
+    if state is State.EXIT_STUCK:
+        return PHASES[1]
+    for phase in PHASES:
+        if state in (phase.requested, phase.calling, phase.in_doubt, phase.waiting):
+            return phase
+    return None
+
+
+def decide(case: Case, seen: Seen) -> Move:
+    """Return the next move of an open rescue."""
+    if case.state in SETTLED:
+        return Move()
+    if seen.gone:
+        return Move(to=State.GONE)
+    phase = phase_of(case.state)
+    if phase is None:
+        return _in_rescue(case, seen)
+    if case.state is phase.calling:
+        return Move(to=phase.in_doubt, wait=0)  # whoever made the call is no more
+    if case.state is phase.requested:
+        return _requested(case, seen, phase)
+    if case.state is phase.in_doubt:
+        return _in_doubt(case, seen, phase)
+    return _WAITING[phase.call](case, seen)
+
+
+def decide_unseen(case: Case) -> Move:
+    """Return the next move when the cloud cannot be asked: only a request not yet sent expires."""
+    phase = phase_of(case.state)
+    if phase and case.state is phase.requested and _expired(case):
+        return Move(to=case.fallback, reason="expired")
+    return Move(wait=5)
+
+
+def _expired(case: Case) -> bool:
+    return case.now - case.asked_at > EXPIRES_AFTER
+
+
+def new_action(case: Case, seen: Seen, action: str) -> Act | None:
+    """Find the action of our call: by its request id, else the first newer one."""
+    for act in seen.actions:
+        if act.action == action and case.request_id and act.request_id == case.request_id:
+            return act
+    fresh = [a for a in seen.actions if a.action == action and a.request_id not in case.baseline]
+    if case.request_id or not fresh:
+        return None
+    ours = [a for a in fresh if a.user_id == case.cloud_user_id]
+    return (ours or fresh)[-1]
+
+
+def _requested(case: Case, seen: Seen, phase: Phase) -> Move:
+    if _expired(case):
+        return Move(to=case.fallback, reason="expired")
+    return _MAY_CALL[phase.call](case, seen) or Move(to=phase.calling, call=phase.call)
+
+
+def _may_rescue(case: Case, seen: Seen) -> Move | None:
+    if seen.vm_state == "rescued" or seen.task_state == "rescuing":
+        return Move(to=State.LOST_RACE)
+    if seen.locked:
+        return Move(to=State.REFUSED, reason="locked")
+    if not seen.idle:
+        return Move(to=State.REFUSED, reason="busy")
+    if seen.vm_state not in RESCUABLE_VM_STATES:
+        return Move(to=State.REFUSED, reason=f"vm_state:{seen.vm_state}")
+    return None
+
+
+def _may_unrescue(case: Case, seen: Seen) -> Move | None:
+    if seen.task_state == "unrescuing":
+        return Move(to=State.EXIT_WAITING)
+    if seen.vm_state == "error":
+        return Move(to=State.EXIT_BROKEN)
+    if seen.vm_state != "rescued":
+        return Move(to=State.ENDED_OUTSIDE)
+    if seen.locked:
+        return Move(to=case.fallback, reason="locked")
+    return None if seen.idle else Move(wait=1)
+
+
+def _may_reboot(case: Case, seen: Seen) -> Move | None:
+    if seen.vm_state == "active" and seen.idle:
+        return Move(to=State.RECOVERED)
+    if seen.locked:
+        return Move(to=case.fallback, reason="locked")
+    return None if seen.idle else Move(wait=1)
+
+
+_MAY_CALL = {
+    Call.RESCUE: _may_rescue,
+    Call.UNRESCUE: _may_unrescue,
+    Call.REBOOT: _may_reboot,
+}
+
+
+def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
+    act = new_action(case, seen, phase.call)
+    if act:
+        by_other = act.user_id != case.cloud_user_id
+        lost = phase.call is Call.RESCUE and by_other
+        return Move(to=State.LOST_RACE if lost else phase.waiting)
+    done = _done_without_trace(case, seen, phase)
+    if done:
+        return done
+    if case.conflict and case.calls == 1:
+        # This POST was the only one and Nova said no to it: nothing was done.
+        return Move(
+            to=State.REFUSED if phase.call is Call.RESCUE else case.fallback, reason="conflict"
+        )
+    if not seen.idle or case.called_at is None or case.now - case.called_at < DOUBT_GRACE:
+        return Move(wait=1)
+    if case.calls >= MAX_CALLS:
+        not_taken = State.FAILED_CLEAN if phase.call is Call.RESCUE else case.fallback
+        return Move(to=not_taken, reason="not_taken")
+    return _MAY_CALL[phase.call](case, seen) or Move(to=phase.calling, call=phase.call)
+
+
+def _done_without_trace(case: Case, seen: Seen, phase: Phase) -> Move | None:
+    """Settle a doubt by the server's own state, where that alone says what was done."""
+    if phase.call is Call.UNRESCUE and seen.idle and seen.vm_state != "rescued":
+        return Move(to=State.EXIT_BROKEN if seen.vm_state == "error" else State.CLOSED)
+    if phase.call is Call.REBOOT and seen.idle and seen.vm_state == "active":
+        return Move(to=State.RECOVERED)
+    return None
+
+
+def _waiting_rescue(case: Case, seen: Seen) -> Move:
+    if seen.vm_state == "rescued":
+        return Move(to=State.READY) if seen.idle else Move(wait=1)
+    act = new_action(case, seen, Call.RESCUE)
+    failed = act is not None and act.failed
+    if seen.idle and failed:
+        broken = seen.vm_state == "error"
+        return Move(to=State.FAILED_BROKEN if broken else State.FAILED_CLEAN, reason="host_error")
+    if seen.idle and seen.vm_state == "error" and case.vm_state_before != "error":
+        return Move(to=State.FAILED_BROKEN, reason="host_error")
+    if seen.idle and _exited_since(case, seen):
+        return Move(to=State.ENDED_OUTSIDE)
+    if seen.idle and _waited(case) > SETTLE_AFTER and act is not None and act.finished:
+        return Move(to=State.FAILED_CLEAN, reason="no_effect")
+    return _keep_waiting(case, act, State.WAITING, State.STUCK)
+
+
+def _waiting_exit(case: Case, seen: Seen) -> Move:
+    act = new_action(case, seen, Call.UNRESCUE)
+    if seen.idle and seen.vm_state == "error":
+        return Move(to=State.EXIT_BROKEN, reason="host_error")
+    if seen.idle and seen.vm_state != "rescued":
+        return Move(to=State.CLOSED)
+    if seen.idle and act is not None and act.failed:
+        return Move(to=case.fallback, reason="exit_failed")
+    if seen.idle and act is not None and act.finished and _waited(case) > SETTLE_AFTER:
+        return Move(to=State.CLOSED)  # exited, and rescued again by somebody else meanwhile
+    return _keep_waiting(case, act, State.EXIT_WAITING, State.EXIT_STUCK)
+
+
+def _waiting_reboot(case: Case, seen: Seen) -> Move:
+    act = new_action(case, seen, Call.REBOOT)
+    if seen.idle and seen.vm_state == "active":
+        return Move(to=State.RECOVERED)
+    if seen.idle and act is not None and act.failed:
+        return Move(to=case.fallback, reason="reboot_failed")
+    if _waited(case) > STUCK_AFTER:
+        return Move(to=case.fallback, reason="reboot_silent")
+    return Move(wait=1)
+
+
+_WAITING = {
+    Call.RESCUE: _waiting_rescue,
+    Call.UNRESCUE: _waiting_exit,
+    Call.REBOOT: _waiting_reboot,
+}
+
+
+def _waited(case: Case) -> timedelta:
+    return case.now - (case.called_at or case.asked_at)
+
+
+def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> Move:
+    waited = _waited(case)
+    silent = act is None or act.host_started_at is None
+    reason = "host_silent" if silent and waited > HOST_SILENT_AFTER else ""
+    if waited > STUCK_AFTER:
+        return Move(to=stuck if case.state is waiting else None, wait=30, reason=reason)
+    return Move(wait=0.5 if waited < HOST_SILENT_AFTER else 3, reason=reason)
+
+
+def _exited_since(case: Case, seen: Seen) -> Act | None:
+    """Return an ``unrescue`` that is newer than our rescue, if there is one."""
+    for act in seen.actions:  # newest first
+        if act.request_id == case.request_id or act.request_id in case.baseline:
+            return None
+        if act.action == Call.UNRESCUE:
+            return act
+    return None
+
+
+def _in_rescue(case: Case, seen: Seen) -> Move:
+    exited = _exited_since(case, seen)
+    if seen.vm_state == "rescued":
+        if exited and seen.idle:
+            return Move(to=State.ENDED_OUTSIDE)  # and rescued again since, by somebody else
+        return Move(wait=None if seen.idle else 1)
+    if not seen.idle:
+        return Move(wait=1)
+    if seen.vm_state == "error":
+        return Move(to=State.EXIT_BROKEN, reason="outside")
+    by_cloud = exited is not None and exited.user_id is None
+    return Move(to=State.ENDED_BY_CLOUD if by_cloud else State.ENDED_OUTSIDE)
+
+
+def after_call(phase: Phase, answer: str, case: Case) -> Move:
+    """Return the move after a call by the kind of answer: see ``cloud.CloudError.kind``."""
+    match answer:
+        case "accepted":
+            return Move(to=phase.waiting, wait=0.5)
+        case "gone":
+            return Move(to=State.GONE)
+        case "invalid" | "forbidden":
+            no = State.REFUSED if phase.call is Call.RESCUE else case.fallback
+            return Move(to=no, reason=answer)
+        case "limited" | "credentials":
+            return Move(to=phase.requested, wait=10, reason=answer)
+        case _:
+            # A conflict may be the echo of our own lost call; a silence or a 5xx may hide a yes.
+            return Move(to=phase.in_doubt, wait=0.5, reason=answer)

@@ -1,0 +1,6 @@
+"""The mirror of what the clouds hold, and the rescues on it."""
+
+from instances.models.mirror import CloudMirror, Image, Instance
+from instances.models.rescue import Dismissal, Rescue
+
+__all__ = ["CloudMirror", "Dismissal", "Image", "Instance", "Rescue"]

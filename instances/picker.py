@@ -1,0 +1,171 @@
+"""Which images can rescue a server, and how one gets in: pure rules, no wording, no database.
+
+Nova itself checks little (any image it can name is accepted) and fails later on the host, so
+the picker checks beforehand. Sources: nova/compute/api.py ``rescue``, nova/virt/libvirt
+``blockinfo`` and ``_create_configdrive``, and what was measured on real machines
+(docs/architecture.md, "How one gets in").
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+RESCUE_MARKS = frozenset({"true", "1", "yes"})
+STABLE_DEVICE, STABLE_BUS = "hw_rescue_device", "hw_rescue_bus"
+#: the user that cloud images of a distribution give the server's SSH key to
+KEY_USERS = {
+    "almalinux": "almalinux",
+    "arch": "arch",
+    "centos": "centos",
+    "cirros": "cirros",
+    "debian": "debian",
+    "fedora": "fedora",
+    "opensuse": "opensuse",
+    "rhel": "cloud-user",
+    "rocky": "rocky",
+    "sles": "sles",
+    "ubuntu": "ubuntu",
+}
+
+
+class Access(StrEnum):
+    PASSWORD = "password"  # noqa: S105  as root, with the temporary password
+    KEY = "key"  # with the server's SSH key
+    CONSOLE = "console"  # with what the image prints on the console
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    image_id: str
+    name: str
+    status: str
+    visibility: str
+    owner: str
+    hidden: bool
+    disk_format: str
+    min_ram: int
+    tags: frozenset[str]
+    properties: dict[str, str]
+
+    @property
+    def for_rescue(self) -> bool:
+        """Made for rescue: marked so with a tag or property, or by stable-device hints."""
+        marked = self.properties.get("rescue", "").lower() in RESCUE_MARKS or "rescue" in self.tags
+        return marked or bool(self.stable)
+
+    @property
+    def stable(self) -> bool:
+        """Nova keeps every disk in its place when either property is there."""
+        return STABLE_DEVICE in self.properties or STABLE_BUS in self.properties
+
+
+@dataclass(frozen=True)
+class ServerFacts:
+    image_id: str
+    project_id: str
+    ram: int
+    architecture: str
+    os_type: str
+    volume_backed: bool
+    volumes: int
+    config_drive: bool
+    key_name: str
+    #: this cloud's Nova can rescue servers that boot from a volume
+    rescues_volume_backed: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the rules say of one image for one server; codes, put into words elsewhere."""
+
+    unsuitable: str  # "" when it can be picked
+    access: Access
+    user: str
+    warnings: tuple[str, ...]
+    for_rescue: bool
+    keeps_disks: bool
+
+    @property
+    def rank(self) -> tuple[bool, bool, int]:
+        """Order: made for rescue, not the server's own image, then by the way in."""
+        return (
+            not self.for_rescue,
+            "same_image" in self.warnings,
+            list(Access).index(self.access),
+        )
+
+
+def judge(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> Verdict:
+    """Judge an image; ``listed`` says that the operator named it as a rescue image."""
+    access, user = way_in(image, server, listed=listed)
+    return Verdict(
+        unsuitable=_why_not(image, server),
+        access=access,
+        user=user,
+        warnings=tuple(_warnings(image, server, listed=listed)),
+        for_rescue=listed or image.for_rescue,
+        keeps_disks=image.stable,
+    )
+
+
+def _why_not(image: ImageFacts, server: ServerFacts) -> str:
+    properties = image.properties
+    architecture = properties.get("architecture", "")
+    both = STABLE_DEVICE in properties and STABLE_BUS in properties
+    checks = (
+        ("not_active", image.status != "active"),
+        ("hidden", image.hidden),
+        ("not_yours", image.visibility == "private" and _foreign(image, server)),
+        ("volume_image", bool(properties.get("block_device_mapping"))
+         or bool(properties.get("img_block_device_mapping"))),
+        ("architecture", bool(architecture and server.architecture)
+         and architecture != server.architecture),
+        ("min_ram", image.min_ram > server.ram > 0),
+        ("cloud_too_old", server.volume_backed and not server.rescues_volume_backed),
+        ("volume_backed", server.volume_backed and not both),
+        ("iso", image.disk_format == "iso" and properties.get(STABLE_DEVICE) != "cdrom"),
+    )  # fmt: skip
+    return next((code for code, hit in checks if hit), "")
+
+
+def _foreign(image: ImageFacts, server: ServerFacts) -> bool:
+    return bool(image.owner and server.project_id) and image.owner != server.project_id
+
+
+def way_in(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> tuple[Access, str]:
+    """Return how one gets into this server in rescue with this image, and as whom.
+
+    The image's owner may say so with the property ``rescue_access`` (password, key, console)
+    and ``rescue_user``. Nova hands the password over on the config drive alone, and with
+    stable-device images it attaches the old drive: then no password can work.
+    """
+    declared = image.properties.get("rescue_access", "").lower()
+    distribution = image.properties.get("os_distro", "").lower()
+    user = image.properties.get("rescue_user", "")
+    marked = listed or (image.for_rescue and not image.stable)
+    takes_password = declared == Access.PASSWORD or (not declared and marked)
+    if takes_password and server.config_drive and not image.stable:
+        return Access.PASSWORD, user or "root"
+    if declared == Access.CONSOLE:
+        return Access.CONSOLE, user or "root"
+    key_user = user or KEY_USERS.get(distribution, "")
+    takes_key = declared == Access.KEY or (not takes_password and bool(key_user))
+    if takes_key and server.key_name:
+        return Access.KEY, key_user or "root"
+    return Access.UNKNOWN, user or "root"
+
+
+def _warnings(image: ImageFacts, server: ServerFacts, *, listed: bool) -> list[str]:
+    os_type = image.properties.get("os_type", "")
+    marked = listed or image.for_rescue
+    found = (
+        ("same_image", bool(image.image_id) and image.image_id == server.image_id),
+        ("snapshot_of_it", bool(server.image_id)
+         and image.properties.get("base_image_ref") == server.image_id
+         and image.image_id != server.image_id),
+        ("other_os", bool(os_type and server.os_type) and os_type != server.os_type),
+        ("volumes_absent", server.volumes > 0 and not image.stable and not server.volume_backed),
+        ("no_config_drive", marked and not server.config_drive and not image.stable),
+        ("old_config_drive", marked and image.stable),
+    )  # fmt: skip
+    return [code for code, hit in found if hit]

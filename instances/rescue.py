@@ -1,0 +1,330 @@
+"""The rescue, as people use it: what may be done now, start, exit, cancel, reboot, reveal.
+
+Each use case writes its row and its audit entry in one transaction and returns; the steps that
+talk to the cloud are in ``driver``. Whoever calls a use case nudges the driver afterwards.
+"""
+
+import shlex
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from instances import choices, events, wording
+from instances.choices import ImageChoice, Note, Picker, exit_notes, picker_for
+from instances.lifecycle import (
+    IN_RESCUE,
+    RESCUABLE_VM_STATES,
+    State,
+    phase_of,
+)
+from instances.models import Dismissal, Instance, Rescue
+from instances.models.clock import now as clock_now
+from teams import audit
+from teams.permissions import Right
+from teams.secrets import CannotOpen
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+    from teams.models import User
+
+__all__ = [
+    "ImageChoice",
+    "MenuAction",
+    "NotPossible",
+    "Note",
+    "Picker",
+    "actions_for",
+    "cancel",
+    "cli_command",
+    "dismiss",
+    "exit_notes",
+    "hard_reboot",
+    "picker_for",
+    "request_exit",
+    "reveal_password",
+    "start",
+]
+
+
+class NotPossible(Exception):
+    """What was asked cannot be done now; ``sentence`` says why, in the person's words."""
+
+    def __init__(self, sentence: "StrOrPromise", *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.field = field
+
+
+@dataclass(frozen=True)
+class MenuAction:
+    """An entry of an instance's menu; with a ``reason`` it is there but cannot be used."""
+
+    key: str
+    label: "StrOrPromise"
+    reason: "StrOrPromise" = ""
+
+    @property
+    def enabled(self) -> bool:
+        return not self.reason
+
+
+# What may be done now ---------------------------------------------------------------------------
+
+
+def actions_for(
+    instance: Instance, user: "User", *, may_operate: bool | None = None
+) -> list[MenuAction]:
+    """List the menu of an instance for somebody.
+
+    A list of many instances passes ``may_operate``, asked once for each team.
+    """
+    if may_operate is None:
+        may_operate = user.may(Right.OPERATE, instance.team)
+    role = "" if may_operate else _("Your role may only look.")
+    listed = [
+        MenuAction("start_rescue", _("Start in rescue mode"), role or why_not_start(instance)),
+        MenuAction("exit_rescue", _("Exit rescue mode"), role or why_not_exit(instance)),
+    ]
+    if (instance.broken_rescue and not instance.open_rescue) or _rebooting(instance):
+        reason = role or why_not_reboot(instance)
+        listed.append(MenuAction("hard_reboot", _("Hard reboot"), reason))
+    return listed
+
+
+def why_not_start(instance: Instance) -> "StrOrPromise":
+    """Say why the instance cannot be put in rescue mode now; empty when it can."""
+    rescue = instance.open_rescue
+    if rescue and rescue.is_starting:
+        return _("Already being put in rescue mode by {name}.").format(name=rescue.requested_by)
+    if rescue and rescue.state not in IN_RESCUE:
+        return _("A task is under way: {task}.").format(task=rescue.headline)
+    if rescue or instance.in_rescue:
+        return _("The instance is already in rescue mode.")
+    return _held(instance) or (
+        "" if instance.vm_state in RESCUABLE_VM_STATES and instance.launched_at
+        else wording.not_now(instance.vm_state)
+    )  # fmt: skip
+
+
+def why_not_exit(instance: Instance) -> "StrOrPromise":
+    """Say why the instance cannot leave rescue mode now; empty when it can."""
+    rescue = instance.open_rescue
+    if rescue and rescue.is_exiting:
+        return _("Already leaving rescue mode.")
+    if rescue and rescue.is_starting:
+        return _("Rescue mode is still starting.")
+    if not instance.in_rescue:
+        return _("The instance is not in rescue mode.")
+    return _held(instance)
+
+
+def why_not_reboot(instance: Instance) -> "StrOrPromise":
+    """Say why the way back from a broken rescue is closed now; empty when it is open."""
+    if instance.open_rescue:
+        return _("A task is under way: {task}.").format(task=instance.open_rescue.headline)
+    if not instance.broken_rescue:
+        return _("There is no failed rescue to come back from.")
+    return _held(instance)
+
+
+def _held(instance: Instance) -> "StrOrPromise":
+    if instance.locked:
+        return _("The instance is locked: unlock it first.")
+    if instance.task_state:
+        return _("A task is under way: {task}.").format(task=instance.status_label)
+    return ""
+
+
+def _rebooting(instance: Instance) -> bool:
+    rescue = instance.open_rescue
+    phase = phase_of(State(rescue.state)) if rescue else None
+    return phase is not None and phase.call == "reboot"
+
+
+def cli_command(instance: Instance, image_ref: str) -> str:
+    """Return the ``openstack`` line that does the same; names are quoted for a shell."""
+    return f"openstack server rescue --image {shlex.quote(image_ref)} {instance.server_id}"
+
+
+# Use cases --------------------------------------------------------------------------------------
+
+
+def start(
+    *,
+    instance: Instance,
+    image_ref: str,
+    by: "User",
+    idempotency_key: uuid.UUID,
+    acting_by: "User | None" = None,
+) -> Rescue:
+    """Ask for a rescue; the same key again returns the rescue it made.
+
+    Raise ``PermissionDenied`` for a role that may only look and ``NotPossible`` with the reason
+    when the instance or the image does not allow it now.
+    """
+    _must(by, Right.OPERATE, instance)
+    earlier = Rescue.objects.filter(idempotency_key=idempotency_key).first()
+    if earlier:
+        return _same_request(earlier, instance, by)
+    reason = why_not_start(instance)
+    if reason:
+        raise NotPossible(reason)
+    choice = choices.choice_of(instance, image_ref)
+    if choice is None:
+        raise NotPossible(_("Pick one of the images in the list."), field="image")
+    if not choice.suitable:
+        sentence = _("This image cannot be used: {reason}.").format(reason=choice.reason)
+        raise NotPossible(sentence, field="image")
+    now = clock_now()
+    rescue = Rescue(
+        instance=instance,
+        requested_by=by,
+        acting_by=acting_by,
+        idempotency_key=idempotency_key,
+        image_ref=choice.ref,
+        image_name=choice.name,
+        access=choice.access,
+        access_user=choice.user,
+        created_at=now,
+        asked_at=now,
+        next_at=now,
+    )
+    try:
+        with transaction.atomic():
+            rescue.save(force_insert=True)
+            _note("rescue.start", rescue, by, acting_by, image=choice.name, image_ref=choice.ref)
+    except IntegrityError:
+        return _beaten(instance, idempotency_key, by)
+    return rescue
+
+
+def _same_request(earlier: Rescue, instance: Instance, by: "User") -> Rescue:
+    if earlier.instance_id != instance.pk or earlier.requested_by_id != by.pk:
+        raise NotPossible(_("This form was already used. Open it again."))
+    return earlier
+
+
+def _beaten(instance: Instance, idempotency_key: uuid.UUID, by: "User") -> Rescue:
+    """Another request was saved between our check and our row: ours twice, or somebody else's."""
+    earlier = Rescue.objects.filter(idempotency_key=idempotency_key).first()
+    if earlier:
+        return _same_request(earlier, instance, by)
+    fresh = Instance.objects.with_panel_data().get(pk=instance.pk)
+    raise NotPossible(why_not_start(fresh) or _("A task is under way. Try again."))
+
+
+def request_exit(*, instance: Instance, by: "User", acting_by: "User | None" = None) -> Rescue:
+    """Ask to leave rescue mode; asking twice returns the exit under way.
+
+    Raise ``PermissionDenied`` or ``NotPossible`` as ``start`` does.
+    """
+    _must(by, Right.OPERATE, instance)
+    rescue = instance.rescues.open().first()
+    if rescue and rescue.is_exiting:
+        return rescue
+    reason = why_not_exit(instance)
+    if reason:
+        raise NotPossible(reason)
+    if rescue is None:
+        raise NotPossible(_("The panel is still reading this rescue's state. Try again."))
+    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by, acting_by)
+
+
+def hard_reboot(*, instance: Instance, by: "User", acting_by: "User | None" = None) -> Rescue:
+    """Ask for a hard reboot, the way back when a rescue or an exit left the server in ERROR."""
+    _must(by, Right.OPERATE, instance)
+    rescue = instance.broken_rescue
+    reason = why_not_reboot(instance)
+    if reason or rescue is None:
+        raise NotPossible(reason)
+    return _ask(rescue, State.REBOOT_REQUESTED, "rescue.hard_reboot", by, acting_by)
+
+
+def _ask(rescue: Rescue, to: State, act: str, by: "User", acting_by: "User | None") -> Rescue:
+    """Begin another call on a rescue that is there: its own doubt is counted from now."""
+    now = clock_now()
+    came_from = State(rescue.state)
+    exit_fields: dict[str, Any] = (
+        {"exit_requested_at": now, "exit_requested_by": by} if to is State.EXIT_REQUESTED else {}
+    )
+    try:
+        with transaction.atomic():
+            moved = rescue.move(
+                to, fallback=came_from, asked_at=now, next_at=now, called_at=None, calls=0,
+                conflict=False, obstacle="", failure_code="", failure_text="", ended_at=None,
+                **exit_fields,
+            )  # fmt: skip
+            if moved:
+                _note(act, rescue, by, acting_by)
+    except IntegrityError:
+        moved = False
+    if not moved:
+        raise NotPossible(_("Something else happened at the same moment. Look again."))
+    return rescue
+
+
+def cancel(*, rescue: Rescue, by: "User", acting_by: "User | None" = None) -> Rescue:
+    """Take a request back that the cloud was not asked for yet."""
+    _must(by, Right.OPERATE, rescue.instance)
+    with transaction.atomic():
+        if rescue.state != State.REQUESTED or not rescue.move(State.CANCELLED):
+            raise NotPossible(_("Too late: the cloud was already asked."))
+        _note("rescue.cancel", rescue, by, acting_by)
+    return rescue
+
+
+def reveal_password(*, rescue: Rescue, by: "User", acting_by: "User | None" = None) -> str:
+    """Return the temporary password, and write down who read it.
+
+    Raise ``PermissionDenied`` for somebody without the right, staff behind an impersonation
+    included, and ``NotPossible`` when there is none to show.
+    """
+    _must(by, Right.REVEAL, rescue.instance)
+    if acting_by is not None:
+        raise PermissionDenied(_("Staff cannot read a customer's password."))
+    if not rescue.password_available:
+        raise NotPossible(_("There is no temporary password to show."))
+    try:
+        password = rescue.password()
+    except CannotOpen:
+        raise NotPossible(_("The password can no longer be opened: its key is gone.")) from None
+    with transaction.atomic():
+        Rescue.objects.filter(pk=rescue.pk, revealed_at=None).update(revealed_at=clock_now())
+        _note("password.reveal", rescue, by, acting_by)
+    return password
+
+
+def dismiss(*, rescue: Rescue, by: "User") -> None:
+    """Put a rescue's notification away for one person; an open one comes back when it ends."""
+    if rescue.is_open and not rescue.is_ready:
+        raise NotPossible(_("It is still under way."))
+    Dismissal.objects.get_or_create(rescue=rescue, user=by)
+
+
+def _must(user: "User", right: Right, instance: Instance) -> None:
+    if not user.may(right, instance.team):
+        raise PermissionDenied(_("Your role may only look."))
+
+
+def _note(
+    act: str, rescue: Rescue, by: "User | None", acting_by: "User | None" = None, **details: Any
+) -> None:
+    """Write the audit entry and announce the change, both with the transaction."""
+    instance = rescue.instance
+    target = f"{instance} ({instance.server_id})"
+    audit.record(
+        act, team=instance.team, target=target, actor=by, acting_by=acting_by,
+        rescue=str(rescue.pk), **details,
+    )  # fmt: skip
+    announce(rescue)
+
+
+def announce(rescue: Rescue) -> None:
+    """Tell the open pages that a rescue and its instance changed."""
+    topics = [f"rescue:{rescue.pk}", f"instance:{rescue.instance_id}"]
+    events.changed(rescue.instance.account.team_id, topics)

@@ -1,0 +1,58 @@
+"""Celery's side of the house: load, one step, done. A message is a nudge, the row the truth."""
+
+import logging
+import uuid
+from typing import Any
+
+from celery import shared_task
+from kombu.exceptions import OperationalError
+
+from instances import driver, inventory
+from instances.models import Rescue
+
+logger = logging.getLogger(__name__)
+
+CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
+
+
+def nudge(rescue: Rescue | uuid.UUID | str) -> None:
+    """Ask a worker to drive a rescue now. A broker that is away only costs time."""
+    pk = rescue.pk if isinstance(rescue, Rescue) else rescue
+    _send(drive, str(pk))
+
+
+def _send(task: Any, argument: Any, countdown: float = 0) -> None:
+    try:
+        task.apply_async((argument,), countdown=countdown or None, expires=60)
+    except OperationalError:
+        logger.warning("no nudge for %s: the broker is away; the sweeper will find it", argument)
+
+
+@shared_task
+def drive(rescue_id: str) -> None:
+    """Make a rescue's next move, and ask for the one after it."""
+    wait = driver.step(uuid.UUID(rescue_id))
+    if wait is not None and wait <= CHAIN_UP_TO:
+        _send(drive, rescue_id, countdown=wait)
+
+
+@shared_task
+def sweep() -> None:
+    """Drive every rescue whose time has come; destroy passwords that are too old."""
+    for rescue_id in driver.due():
+        nudge(rescue_id)
+    driver.destroy_old_passwords()
+
+
+@shared_task
+def sync_due() -> None:
+    """Synchronise the accounts whose time has come."""
+    for account_id in inventory.due_accounts():
+        _send(sync, account_id)
+
+
+@shared_task
+def sync(account_id: int) -> None:
+    """Bring one account's mirror up to date and drive what that woke."""
+    for rescue_id in inventory.sync(account_id):
+        nudge(rescue_id)

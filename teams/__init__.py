@@ -1,0 +1,1 @@
+"""The people side of the house."""
