@@ -32,14 +32,16 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.DATABASES["default"]["TEST"] = {"NAME": str(folder / "test.sqlite3")} if "sqlite" in database else {}
+    settings.DATABASES["default"]["TEST"] = (
+        {"NAME": str(folder / "test.sqlite3")} if "sqlite" in database else {}
+    )
 
 
 def _set_environment(folder: Path, database: str, redis_url: str) -> None:
     from rescuepanel.environment import new_key
 
     for name in list(os.environ):
-        if name.startswith("OS_"):
+        if name.startswith("OS_") and name != "OS_CLIENT_CONFIG_FILE":
             del os.environ[name]
     os.environ.pop("DEMO", None)
     os.environ.update(
@@ -119,7 +121,12 @@ def teams(alice: Any, bob: Any, carol: Any, mallory: Any) -> SimpleNamespace:
     from teams.models import Membership, Team
 
     acme, other = Team.objects.create(name="Acme Web"), Team.objects.create(name="Other Corp")
-    roles = [(acme, alice, "owner"), (acme, bob, "member"), (acme, carol, "reader"), (other, mallory, "owner")]
+    roles = [
+        (acme, alice, "owner"),
+        (acme, bob, "member"),
+        (acme, carol, "reader"),
+        (other, mallory, "owner"),
+    ]
     for team, user, role in roles:
         Membership.objects.create(team=team, user=user, role=role)
     return SimpleNamespace(acme=acme, other=other)

@@ -1,0 +1,61 @@
+# The two commands a newcomer needs: make demo, make test.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+PORT ?= 8000
+LAB ?= ../shared/lab
+# Tools that load Django need settings; the demo's generate themselves.
+CHECKED := DEMO=1 DEMO_DIR=.cache/check REDIS_URL=redis://127.0.0.1:6379/0
+
+.PHONY: help demo test check lab-test journeys messages lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## run the panel with a look-alike cloud on http://127.0.0.1:8000 (PORT= changes it)
+	@PORT=$(PORT) exec $(RUN) -m rescuepanel.supervisor
+
+test: $(VENV)/.dev ## run all checks and tests
+	@scripts/test
+
+check: $(VENV)/.dev ## run linters, types, import contracts, migrations, templates, translations
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(CHECKED) $(RUN) -m mypy
+	$(CHECKED) $(VENV)/bin/lint-imports --no-cache
+	$(CHECKED) $(RUN) manage.py check --fail-level WARNING
+	$(CHECKED) $(RUN) manage.py makemigrations --check --dry-run
+	$(VENV)/bin/djlint --check --lint --quiet templates
+	$(RUN) scripts/check_messages.py
+
+lab-test: $(VENV)/.dev ## run the flow and the contract suite against the real OpenStack lab
+	$(RUN) -m pytest -m lab -n 0 tests
+
+journeys: $(VENV)/.dev ## drive the running demo in a headless browser
+	$(RUN) -m pytest -m journey -n 0 tests
+
+messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
+	$(CHECKED) $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'
+	$(CHECKED) $(RUN) manage.py compilemessages --locale fr
+
+lock: $(VENV)/.dev ## renew requirements*.lock from pyproject.toml
+	@scripts/lock
+
+clean: ## remove the demo's data, caches and the virtual environment
+	rm -rf .demo .demo-* .cache .coverage* htmlcov staticfiles test-results $(VENV)
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/bin/python:
+	@scripts/make-venv $(PYTHON) $(VENV)
+
+$(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock | $(VENV)/bin/python
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@scripts/system-packages
+	@touch $@ $(VENV)/.runtime
