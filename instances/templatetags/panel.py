@@ -1,0 +1,171 @@
+"""Icons, durations and the notification panel, for templates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+from django.template.context import Context
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
+from lucide.templatetags.lucide import lucide
+
+from instances.lifecycle import BROKEN, State
+from instances.models import Instance, Rescue
+from instances.rescue import MenuAction
+from teams.models import Team
+from teams.permissions import Right
+
+register = template.Library()
+
+MINUTE, HOUR, DAY = 60, 3600, 86400
+PANEL_HOLDS = 12
+WORTH_ANOTHER_TRY = frozenset({State.FAILED_CLEAN, State.REFUSED, State.EXPIRED})
+
+
+@dataclass(frozen=True)
+class Button:
+    key: str
+    label: str
+    url: str
+    method: str = "get"
+    main: bool = False
+
+
+@lru_cache(maxsize=256)
+def _drawing(name: str, size: int, css: str) -> str:
+    hidden = {"class": f"icon {css}".strip(), "aria-hidden": "true", "focusable": "false"}
+    return lucide(name, size=size, **hidden)
+
+
+@register.simple_tag
+def icon(name: str, size: int = 16, css: str = "") -> SafeString:
+    """Draw a decorative icon; the words beside it carry the meaning."""
+    return mark_safe(_drawing(str(name), size, str(css)))  # noqa: S308
+
+
+@register.filter
+def seconds_since(moment: datetime | None) -> int | None:
+    """Count the whole seconds since a moment."""
+    return None if moment is None else max(0, int((timezone.now() - moment).total_seconds()))
+
+
+@register.filter
+def duration(seconds: int | None) -> str:
+    """Say a length of time to the second, as the browser's ticking does."""
+    if seconds is None:
+        return ""
+    minutes, rest = divmod(int(seconds), MINUTE)
+    hours, minutes = divmod(minutes, HOUR // MINUTE)
+    if hours:
+        return f"{hours}\N{NO-BREAK SPACE}h\N{NO-BREAK SPACE}{minutes:02}"
+    if minutes:
+        return f"{minutes}\N{NO-BREAK SPACE}min\N{NO-BREAK SPACE}{rest:02}\N{NO-BREAK SPACE}s"
+    return f"{rest}\N{NO-BREAK SPACE}s"
+
+
+@register.filter
+def age(seconds: int | None) -> str:
+    """Say a length of time in its largest unit."""
+    if seconds is None:
+        return ""
+    value = int(seconds)
+    for size, unit in ((DAY, _("d")), (HOUR, "h"), (MINUTE, "min")):
+        if value >= size:
+            return f"{value // size}\N{NO-BREAK SPACE}{unit}"
+    return f"{value}\N{NO-BREAK SPACE}s"
+
+
+@register.simple_tag
+def ticking(moment: datetime | None, form: str = "duration") -> SafeString | str:
+    """Write the time since a moment so that the browser can go on counting."""
+    seconds = seconds_since(moment)
+    if moment is None or seconds is None:
+        return ""
+    return format_html(
+        '<time datetime="{}" data-seconds="{}" data-form="{}">{}</time>',
+        moment.isoformat(timespec="seconds"),
+        seconds,
+        form,
+        age(seconds) if form == "age" else duration(seconds),
+    )
+
+
+@register.inclusion_tag("instances/_notifications.html", takes_context=True)
+def notification_panel(context: Context) -> dict[str, object]:
+    """Draw the rescues this person follows."""
+    return notification_context(context["request"])
+
+
+def notification_context(request: HttpRequest) -> dict[str, object]:
+    """Collect what the notification panel shows to the person of a request."""
+    user = request.user
+    operable = set(Team.objects.of(user, Right.OPERATE).values_list("pk", flat=True))
+    rescues = Rescue.objects.in_panel_of(user)[:PANEL_HOLDS]
+    shown = [_card(r, user, r.instance.account.team_id in operable) for r in rescues]
+    return {"request": request, "user": user, "cards": shown}
+
+
+def _card(rescue: Rescue, user: Any, may_operate: bool) -> dict[str, object]:
+    return {
+        "rescue": rescue,
+        "shows_password": may_operate and rescue.shows_password_to(user),
+        "reveals": may_operate and rescue.reveals_automatically_for(user),
+        "buttons": _buttons(rescue) if may_operate else [],
+        "mine": rescue.requested_by_id == user.pk,
+    }
+
+
+def _buttons(rescue: Rescue) -> list[Button]:
+    """List what one can do about a rescue from its notification."""
+    of_instance = [rescue.instance_id]
+    again = reverse("instances:start_rescue", args=of_instance)
+    if rescue.state == State.REQUESTED:
+        return [
+            Button("cancel", _("Cancel"), reverse("instances:cancel", args=[rescue.pk]), "post")
+        ]
+    if rescue.is_ready:
+        url = reverse("instances:exit_rescue", args=of_instance)
+        return [Button("exit", _("Exit rescue mode"), url, main=True)]
+    if rescue.state in BROKEN:
+        url = reverse("instances:hard_reboot", args=of_instance)
+        return [Button("reboot", _("Hard reboot"), url, main=True)]
+    if rescue.state in WORTH_ANOTHER_TRY:
+        return [Button("again", _("Try again"), again)]
+    return []
+
+
+@register.filter
+def split_at_age(sentence: str) -> list[str]:
+    """Split a sentence at {age}, so that a ticking time can stand there."""
+    before, _mark, after = str(sentence).partition("{age}")
+    return [before, after]
+
+
+@register.filter
+def action_url(action: MenuAction, instance: Instance) -> str:
+    """Find the page of a menu action."""
+    return reverse(f"instances:{action.key}", args=[instance.pk])
+
+
+@register.filter
+def lasted(rescue: Rescue) -> int | None:
+    """Count the seconds from the click to the end."""
+    if rescue.ended_at is None:
+        return None
+    return round((rescue.ended_at - rescue.created_at).total_seconds())
+
+
+@register.filter
+def in_rescue_for(rescue: Rescue) -> int | None:
+    """Count the seconds between ready and the end."""
+    if rescue.ended_at is None or rescue.ready_at is None:
+        return None
+    return round((rescue.ended_at - rescue.ready_at).total_seconds())

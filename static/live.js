@@ -1,0 +1,102 @@
+// The stream says what changed, htmx fetches it; and the clocks of the page tick.
+"use strict";
+(() => {
+  const $ = (selector) => document.querySelector(selector);
+  const indicator = $("#live");
+
+  // ---- refreshing: never under an open menu
+  const waiting = new Set();
+  let flushing = 0;
+  const flush = () => {
+    flushing = 0;
+    for (const id of waiting) {
+      const element = document.getElementById(id);
+      if (element?.querySelector(":popover-open")) continue;
+      waiting.delete(id);
+      if (element) htmx.trigger(element, "refresh");
+    }
+  };
+  const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
+  const changed = (topics) => topics.split(/\s+/).forEach((topic) => {
+    const [kind, key] = topic.split(":");
+    if (kind === "instance") { refresh(`instance-${key}`); refresh("notifications"); }
+    else if (kind === "rescue") refresh("notifications");
+    else if (kind) refresh("instances");
+  });
+  document.addEventListener("menu-closed", flush);
+  document.addEventListener("panel:changed", (event) => changed(event.detail.topics));
+
+  // ---- the stream
+  let stream = null, resting = 0, retry = 0;
+  const show = (state) => {
+    indicator.hidden = false;
+    indicator.dataset.state = state;
+    $("#live .live-word").textContent = indicator.dataset[state];
+  };
+  const close = () => { stream?.close(); stream = null; };
+  const open = () => {
+    if (stream) return;
+    stream = new EventSource("/events");
+    stream.addEventListener("open", () => show("live"));
+    stream.addEventListener("resync", () => { refresh("instances"); refresh("notifications"); });
+    stream.addEventListener("change", (event) => changed(event.data));
+    stream.addEventListener("error", () => {
+      show("lost");
+      if (stream?.readyState !== EventSource.CLOSED) return;
+      close();
+      clearTimeout(retry);
+      retry = setTimeout(open, 5000);
+    });
+  };
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(resting);
+    if (document.hidden) resting = setTimeout(close, 60000);
+    else open();
+  });
+
+  // ---- clocks
+  const pad = (n) => String(n).padStart(2, "0");
+  const exact = (s) => s >= 3600 ? `${Math.floor(s / 3600)}\u00a0h\u00a0${pad(Math.floor(s / 60) % 60)}`
+    : s >= 60 ? `${Math.floor(s / 60)}\u00a0min\u00a0${pad(s % 60)}\u00a0s` : `${s}\u00a0s`;
+  const coarse = (s) => s >= 86400 ? `${Math.floor(s / 86400)}\u00a0${document.body.dataset.day}`
+    : s >= 3600 ? `${Math.floor(s / 3600)}\u00a0h` : s >= 60 ? `${Math.floor(s / 60)}\u00a0min` : `${s}\u00a0s`;
+  let askedAgain = Date.now();
+  const tick = () => document.querySelectorAll("time[data-seconds]").forEach((time) => {
+    time.from ??= Date.now() - time.dataset.seconds * 1000;
+    const seconds = Math.floor((Date.now() - time.from) / 1000);
+    time.textContent = time.dataset.form === "age" ? coarse(seconds) : exact(seconds);
+    // A cloud where nothing moves sends no event: ask now and then how old the list is.
+    if (stream && seconds > 20 && time.closest(".freshness") && Date.now() - askedAgain > 20000) {
+      askedAgain = Date.now();
+      refresh("instances");
+    }
+  });
+
+  // ---- the notification panel through its refreshes
+  let seen = new Map(), scrolled = 0, folded = false;
+  const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
+  document.addEventListener("htmx:beforeSwap", () => {
+    const fold = $(".panel-fold");
+    scrolled = $(".panel-body")?.scrollTop ?? 0;
+    folded = fold ? !fold.open : folded;
+    seen = new Map([...headlines()].map(([id, a]) => [id, a.dataset.headline]));
+  });
+  document.addEventListener("htmx:afterSwap", () => {
+    for (const [id, article] of headlines()) {
+      if (seen.get(id) === article.dataset.headline) continue;
+      if (!seen.has(id)) { article.classList.add("fresh"); folded = false; }
+      $("#announcer").textContent = `${article.querySelector("h2").textContent}: ${article.dataset.headline}`;
+    }
+    if ($(".panel-fold")) $(".panel-fold").open = !folded;
+    if ($(".panel-body")) $(".panel-body").scrollTop = scrolled;
+    seen = new Map([...headlines()].map(([id, a]) => [id, a.dataset.headline]));
+    tick();
+  });
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const summary = $("#instances")?.dataset.summary;
+    if (event.detail.target?.id === "instances" && document.activeElement?.id === "q" && summary) $("#announcer").textContent = summary;
+  });
+
+  setInterval(tick, 1000);
+  if (indicator) open();
+})();
