@@ -18,6 +18,10 @@ _folder = pytest.StashKey[Path]()
 
 def pytest_configure(config: pytest.Config) -> None:
     """Start the services, then let Django read its settings, which name them."""
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput"):
+        return  # with pytest -n each worker has services of its own
+    if "DJANGO_SETTINGS_MODULE" in os.environ:
+        raise pytest.UsageError("Unset DJANGO_SETTINGS_MODULE: the tests make their own settings.")
     folder = config.stash[_folder] = Path(tempfile.mkdtemp(prefix="panel-test-"))
     redis_server = RedisServer(folder)
     redis_server.start()
@@ -32,9 +36,10 @@ def pytest_configure(config: pytest.Config) -> None:
     from django.conf import settings
 
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    settings.DATABASES["default"]["TEST"] = (
-        {"NAME": str(folder / "test.sqlite3")} if "sqlite" in database else {}
-    )
+    if "sqlite" in database:
+        # A file, not memory: the stream's and the workers' threads see it too.
+        names = settings.DATABASES["default"].setdefault("TEST", {})
+        names["NAME"] = str(folder / "test.sqlite3")
 
 
 def _set_environment(folder: Path, database: str, redis_url: str) -> None:
@@ -60,7 +65,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the services and remove what they wrote."""
     while _running:
         _running.pop().stop()
-    shutil.rmtree(config.stash[_folder], ignore_errors=True)
+    if folder := config.stash.get(_folder, None):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
