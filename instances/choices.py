@@ -55,14 +55,18 @@ class Picker:
 
 
 def picker_for(instance: Instance) -> Picker:
-    """Judge every image of the instance's cloud account; the best suitable one comes first."""
+    """Judge every image of the instance's cloud account, and preselect the best."""
     server = _server_facts(instance)
     judged = [
         (image, picker.judge(_image_facts(image), server, listed=_listed(image)))
         for image in instance.account.images.all()
     ]
     judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
-    offered = [_choice(image, verdict, first=n == 0) for n, (image, verdict) in enumerate(judged)]
+    best = min((verdict.preference for _image, verdict in judged), default=None)
+    offered = []
+    for image, verdict in judged:
+        preselected = verdict.preference == best and not any(c.preselected for c in offered)
+        offered.append(_choice(image, verdict, preselected=preselected))
     return Picker(
         choices=[choice for choice in offered if choice.suitable],
         unsuitable=[choice for choice in offered if not choice.suitable],
@@ -76,7 +80,7 @@ def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
     if image is None:
         return None
     verdict = picker.judge(_image_facts(image), _server_facts(instance), listed=_listed(image))
-    return _choice(image, verdict, first=False)
+    return _choice(image, verdict, preselected=False)
 
 
 def _listed(image: Image) -> bool:
@@ -118,7 +122,7 @@ def _server_facts(instance: Instance) -> ServerFacts:
     )
 
 
-def _choice(image: Image, verdict: Verdict, *, first: bool) -> ImageChoice:
+def _choice(image: Image, verdict: Verdict, *, preselected: bool) -> ImageChoice:
     distribution = image.properties.get("os_distro", image.properties.get("os_type", ""))
     version = image.properties.get("os_version", "")
     return ImageChoice(
@@ -126,7 +130,7 @@ def _choice(image: Image, verdict: Verdict, *, first: bool) -> ImageChoice:
         name=image.name,
         suitable=not verdict.unsuitable,
         reason=wording.UNSUITABLE.get(verdict.unsuitable, ""),
-        preselected=first and not verdict.unsuitable,
+        preselected=preselected and not verdict.unsuitable,
         rescue_image=verdict.for_rescue,
         access=verdict.access,
         access_label=_access_label(verdict),

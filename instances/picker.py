@@ -94,6 +94,11 @@ class Verdict:
             list(Access).index(self.access),
         )
 
+    @property
+    def preference(self) -> tuple[bool, bool, bool, bool, int]:
+        """Order for preselecting: it can be picked, there is a known way in, then by rank."""
+        return (bool(self.unsuitable), self.access is Access.UNKNOWN, *self.rank)
+
 
 def judge(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> Verdict:
     """Judge an image; ``listed`` says that the operator named it as a rescue image."""

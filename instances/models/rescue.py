@@ -23,6 +23,7 @@ from instances.lifecycle import (
 )
 from instances.models.clock import now as clock_now
 from instances.models.mirror import Instance
+from instances.picker import Access
 from teams import secrets
 from teams.models import Team
 from teams.permissions import Right
@@ -245,6 +246,7 @@ class Rescue(models.Model):
         """Tell whether the password should appear by itself: once, to the one who asked."""
         return (
             self.state == State.READY
+            and self.access == Access.PASSWORD
             and self.revealed_at is None
             and self.requested_by_id == user.pk
             and self.instance.team.auto_show_password
