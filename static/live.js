@@ -97,6 +97,14 @@
     if (event.detail.target?.id === "instances" && document.activeElement?.id === "q" && summary) $("#announcer").textContent = summary;
   });
 
+  // A panel folded by hand stays folded on the next page, until something new is in it.
+  const held = () => [...headlines().keys()].join();
+  const fold = $(".panel-fold");
+  if (fold && held() === sessionStorage.getItem("folded")) fold.open = false;
+  document.addEventListener("toggle", (event) => {
+    if (event.target.matches?.(".panel-fold")) sessionStorage.setItem("folded", event.target.open ? "" : held());
+  }, true);
+
   setInterval(tick, 1000);
   if (indicator) open();
 })();

@@ -121,7 +121,7 @@
     document.querySelectorAll("[data-secret]").forEach((shown) => {
       setTimeout(() => shown.isConnected && hide(shown), shown.dataset.secret * 1000);
       shown.removeAttribute("data-secret");
-      if (!document.activeElement || document.activeElement === document.body) $("[data-copy-secret]", shown).focus({ preventScroll: true });
+      if (event.detail.requestConfig?.triggeringEvent?.submitter) $("[data-copy-secret]", shown).focus({ preventScroll: true });
     });
     reveal();
   });

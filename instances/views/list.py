@@ -172,8 +172,9 @@ class ListView:
 
     @property
     def synced_at(self) -> datetime | None:
-        """How old the oldest part of this list is."""
-        stamps = [a.mirror.synced_at for a in self.accounts if hasattr(a, "mirror")]
+        """How old the oldest part of this list is; a cloud with a problem says its own age."""
+        mirrors = [a.mirror for a in self.accounts if hasattr(a, "mirror")]
+        stamps = [mirror.synced_at for mirror in mirrors if not mirror.problem]
         return min((stamp for stamp in stamps if stamp), default=None)
 
     @property
