@@ -80,6 +80,7 @@ class Part:
 
     async def run_once(self) -> None:
         """Run the process to its end; raise when it fails."""
+        self.log.unlink(missing_ok=True)
         process = await self.start()
         try:
             code = await process.wait()

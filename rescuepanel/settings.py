@@ -26,7 +26,8 @@ ENCRYPTION_KEYS: list[bytes] = env.encryption_keys(
 )
 
 # Who may ask
-ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+# Health checks come from the machine itself, by its own names.
+ALLOWED_HOSTS = [*env.words("ALLOWED_HOSTS"), "127.0.0.1", "localhost", "[::1]"]
 CSRF_TRUSTED_ORIGINS = env.words("CSRF_TRUSTED_ORIGINS")
 
 INSTALLED_APPS = [

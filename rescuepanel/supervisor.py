@@ -119,16 +119,33 @@ class Demo:
     async def start(self) -> None:
         """Start everything; return when the panel can be used."""
         broker = self._broker()
-        cloud = self.python("democloud", "-m", "democloud", "--port", str(self.cloud_port))
+        cloud = self.python("democloud", *self._democloud())
         for part in [*([broker] if broker else []), cloud]:
             await self._keep(part)
         await self.python("migrate", "manage.py", "migrate", "--no-input").run_once()
-        await self._until(lambda: listens(self.cloud_port), "the demo cloud")
-        url = f"http://127.0.0.1:{self.cloud_port}/identity/v3"
-        await self.python("seed", "manage.py", "seed_demo", "--cloud-url", url).run_once()
+        seed = ("manage.py", "seed_demo", "--credentials", str(await self._credentials()))
+        await self.python("seed", *seed).run_once()
+        await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         for part in self._panel():
             await self._keep(part)
-        await self._until(self._ready, "the panel")
+        await self._until(self._ready, "The panel")
+
+    def _democloud(self) -> list[str]:
+        return ["-m", "democloud", "--port", str(self.cloud_port)]
+
+    async def _credentials(self) -> Path:
+        """Ask the demo cloud for the ways in; keep them in a file for its owner only."""
+        path = self.folder / "credentials.json"
+        path.touch(mode=0o600)
+        with path.open("wb") as file:
+            asking = await asyncio.create_subprocess_exec(
+                *(sys.executable, *self._democloud(), "--print-credentials"),
+                stdout=file,
+                env=self.environment,
+            )
+            if await asking.wait():
+                raise CannotStartError("The demo cloud does not say how to sign in.")
+        return path
 
     def _broker(self) -> Part | None:
         if self.environment.get("REDIS_URL") or self.environment.get("REDIS_URL_FILE"):

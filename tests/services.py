@@ -39,12 +39,12 @@ def listens(port: int) -> bool:
     return True
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(process: "subprocess.Popen[bytes]", patience: float = 10.0) -> None:
     """End the process, politely first."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -169,6 +169,61 @@ class Postgres:
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def running_demo(folder: Path, **environment: str) -> Iterator["Demo"]:
+    """Run ``make demo``'s supervisor on a free port; yield it once it says it is ready."""
+    demo = Demo(folder, environment)
+    try:
+        demo.wait_until_ready()
+        yield demo
+    finally:
+        demo.stop()
+
+
+class Demo:
+    """The whole panel under its supervisor, in a folder of its own."""
+
+    def __init__(self, folder: Path, environment: dict[str, str]) -> None:
+        self.folder, self.port = folder, free_port()
+        self.output = folder / "output.log"
+        folder.mkdir(parents=True, exist_ok=True)
+        inherited = {
+            name: value
+            for name, value in os.environ.items()
+            if name not in ("REDIS_URL", "DATABASE_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "DEBUG")
+        }
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "rescuepanel.supervisor"],
+                cwd=ROOT,
+                env=inherited
+                | {"PORT": str(self.port), "DEMO_DIR": str(folder / "data")}
+                | environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def said(self) -> str:
+        """Return what the supervisor printed."""
+        return self.output.read_text()
+
+    def wait_until_ready(self) -> None:
+        wait_until(
+            lambda: "Ready in" in self.said or self.process.poll() is not None, "the demo", 90
+        )
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the demo ended with {self.process.returncode}:\n{self.said}")
+
+    def stop(self) -> None:
+        stop(self.process, 30)
 
 
 @contextmanager

@@ -1,0 +1,28 @@
+# One image for web, worker, beat and migrate: docker-compose.yml gives each its command.
+FROM python:3.11-slim
+
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/app/staticfiles
+WORKDIR /app
+RUN useradd --system --uid 10001 --no-create-home panel
+
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+
+COPY manage.py ./
+COPY rescuepanel rescuepanel
+COPY teams teams
+COPY instances instances
+COPY templates templates
+COPY static static
+COPY locale locale
+
+# Placeholders: settings want these names, gathering static files uses none of them.
+RUN SECRET_KEY=only-for-this-build-step-not-a-secret \
+    ENCRYPTION_KEYS=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
+    DATABASE_URL=sqlite:////tmp/unused REDIS_URL=redis://unused \
+    python manage.py collectstatic --no-input
+
+USER panel
+EXPOSE 8000
+CMD ["uvicorn", "rescuepanel.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--lifespan", "off", "--timeout-graceful-shutdown", "3"]
