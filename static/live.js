@@ -4,14 +4,15 @@
   const $ = (selector) => document.querySelector(selector);
   const indicator = $("#live");
 
-  // ---- refreshing: never under an open menu
+  // ---- refreshing: never under an open menu, nor while an answer for the same place is on its way
   const waiting = new Set();
   let flushing = 0;
+  const held = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request");
   const flush = () => {
     flushing = 0;
     for (const id of waiting) {
       const element = document.getElementById(id);
-      if (element?.querySelector(":popover-open")) continue;
+      if (element && held(element)) continue;
       waiting.delete(id);
       if (element) htmx.trigger(element, "refresh");
     }
@@ -24,6 +25,7 @@
     else if (kind) refresh("instances");
   });
   document.addEventListener("menu-closed", flush);
+  document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   document.addEventListener("panel:changed", (event) => changed(event.detail.topics));
 
   // ---- the stream

@@ -100,7 +100,7 @@
     else if (event.target.id === "dialog" && event.target.matches(":modal")) event.target.close();
     else if (on("[role=menuitem]")) { if (!on("[aria-disabled]")) on("[role=menu]").hidePopover(); }
     else if (on("[data-copy]")) copy(on("[data-copy]").dataset.copy).then(() => copied(on("[data-copy]")));
-    else if (on("[data-copy-secret]")) copy($(".password", on(".secret")).textContent).then(() => copied(on("[data-copy-secret]")));
+    else if (on("[data-copy-secret]")) copy($(".password", on(".secret")).textContent.trim()).then(() => copied(on("[data-copy-secret]")));
     else if (on("[data-hide]")) hide(on(".secret-shown"));
   });
 
