@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import uvicorn
@@ -88,6 +89,17 @@ def clouds(seed: Seed, url: str) -> dict[str, Any]:
     return {"clouds": found}
 
 
+def _serve(seed: Callable[[], Seed], options: argparse.Namespace) -> None:
+    uvicorn.run(
+        create_app(seed),
+        host=options.host,
+        port=options.port,
+        log_level=options.log_level,
+        access_log=False,
+        timeout_graceful_shutdown=1,
+    )
+
+
 def main() -> None:
     """Print what is asked for, or serve."""
     options = read_arguments(sys.argv[1:])
@@ -101,8 +113,7 @@ def main() -> None:
     elif options.print_clouds_yaml:
         sys.stdout.write(yaml.safe_dump(clouds(seed(), url), sort_keys=False))
     else:
-        uvicorn.run(create_app(seed), host=options.host, port=options.port, log_level=options.log_level,
-                    access_log=False, timeout_graceful_shutdown=1)  # fmt: skip
+        _serve(seed, options)
 
 
 if __name__ == "__main__":

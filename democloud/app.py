@@ -14,7 +14,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from democloud import control, glance, keystone, neutron, nova
 from democloud.state import Cloud, Seed
 
-UNAVAILABLE = b"<html><body><h1>503 Service Unavailable</h1>\nNo server is available to handle this request.\n</body></html>\n"
+UNAVAILABLE = b"""\
+<html><body><h1>503 Service Unavailable</h1>
+No server is available to handle this request.
+</body></html>
+"""
 HANG_SECONDS = 120.0
 
 
@@ -65,8 +69,15 @@ class Front:
     def _enter(self, scope: Scope) -> dict[str, Any]:
         query = scope["query_string"].decode()
         path = scope["path"] + (f"?{query}" if query else "")
-        entry = {"time": time.time(), "method": scope["method"], "path": path, "service": service_of(scope["path"]),
-                 "action": None, "server": None, "status": None}  # fmt: skip
+        entry = {
+            "time": time.time(),
+            "method": scope["method"],
+            "path": path,
+            "service": service_of(scope["path"]),
+            "action": None,
+            "server": None,
+            "status": None,
+        }
         self.cloud.log.append(entry)
         return entry
 

@@ -25,6 +25,11 @@ def long_iso(moment: datetime | None) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.000000") if moment else None
 
 
+def precise_iso(moment: datetime) -> str:
+    """Write a stamp the way Keystone does."""
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.000000Z")
+
+
 def parse(text: str) -> datetime:
     """Read an ISO 8601 stamp; one without a zone is UTC."""
     moment = datetime.fromisoformat(text)

@@ -4,8 +4,8 @@ from democloud.clock import now
 from democloud.state import Image, Region, Server
 
 RESCUED = """\
-[    0.000000] Linux version 6.1.0-40-cloud-amd64 (debian-kernel@lists.debian.org)
-[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=LABEL=rescue ro console=tty0 console=ttyS0,115200
+[    0.000000] Linux version 6.1.0-40-cloud-amd64
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=LABEL=rescue ro console=ttyS0,115200
 [    0.612345] virtio_blk virtio0: [vda] 4194304 512-byte logical blocks (2.15 GB/2.00 GiB)
 [    0.634112] virtio_blk virtio1: [vdb] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)
 [    1.204410] EXT4-fs (vda1): mounted filesystem with ordered data mode.
@@ -16,11 +16,11 @@ RESCUED = """\
 {image}
 {name} login: """
 NORMAL = """\
-[    0.000000] Linux version 6.1.0-40-cloud-amd64 (debian-kernel@lists.debian.org)
-[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz-6.1.0-40-cloud-amd64 root=PARTUUID=0a1f ro console=ttyS0,115200
+[    0.000000] Linux version 6.1.0-40-cloud-amd64
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=LABEL=cloudimg ro console=ttyS0,115200
 [    0.598120] virtio_blk virtio0: [vda] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)
 [    1.731004] EXT4-fs (vda1): mounted filesystem with ordered data mode.
-[    3.402218] cloud-init[412]: Cloud-init v. 22.4.2 finished at {stamp}. Datasource DataSourceConfigDrive.
+[    3.402218] cloud-init[412]: Cloud-init v. 22.4.2 finished at {stamp}.
 
 {image}
 {name} login: """
@@ -33,7 +33,7 @@ NOT_FOUND = "[    4.107731] rescue-setup: no admin_pass for this boot; use a key
 
 
 def _password_line(server: Server, image: Image | None) -> str:
-    # Nova writes a fresh config drive, but attaches the old one when the image keeps the disks in place.
+    # Nova writes a fresh config drive, but attaches the old one when the image keeps the disks.
     reaches = (
         server.config_drive and image is not None and "hw_rescue_device" not in image.properties
     )

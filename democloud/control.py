@@ -138,9 +138,10 @@ def _body(what: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 async def outside(request: Request) -> Response:
-    """Let someone else act on a server (by id or name): rescue, unrescue, delete, lock, stop, stuck, rescued, ...
+    """Let someone else act on a server (by id or name): rescue, unrescue, delete, lock, ...
 
-    The body is the action's value; `?admin=1` acts as an admin, `?request_id=` names the request.
+    Not requests, but as if: volume-backed, stuck, rescued, auto-exit. The body is the action's
+    value; `?admin=1` acts as an admin.
     """
     cloud, what = _cloud(request), request.path_params["action"]
     server = cloud.server(request.path_params["server"])

@@ -26,9 +26,9 @@ class BadKnob(ValueError):
 
 @dataclass
 class Knobs:
-    """The present setting. `servers` is keyed by id, by name or `*`: {fault: value}.
+    """The present setting; `servers` is keyed by id, name or `*`, to {fault: value}.
 
-    A fault's value is true (always) or a number: the seconds where a fault has some, else how often.
+    A fault's value is true (always) or a number: its seconds where it has some, else how often.
     """
 
     rescue_seconds: float = 8.0

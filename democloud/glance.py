@@ -3,6 +3,7 @@
 import hashlib
 import html
 import uuid
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,14 +21,15 @@ TITLES = {
     409: "Conflict",
 }
 NEEDS_LOGIN = (
-    "This server could not verify that you are authorized to access the document you requested. Either you supplied"
-    " the wrong credentials (e.g., bad password), or your browser does not understand how to supply the credentials"
-    " required."
+    "This server could not verify that you are authorized to access the document you requested."
+    " Either you supplied the wrong credentials (e.g., bad password), or your browser does not"
+    " understand how to supply the credentials required."
 )
 OWN_FIELDS = (
-    "id", "name", "owner", "visibility", "status", "os_hidden", "disk_format", "container_format", "size",
-    "min_ram", "min_disk", "protected",
+    "id", "name", "owner", "visibility", "status", "os_hidden", "disk_format",
+    "container_format", "size", "min_ram", "min_disk", "protected",
 )  # fmt: skip
+SORTABLE = {*OWN_FIELDS, "created", "updated"}
 NOT_FILTERS = ("limit", "marker", "sort", "sort_key", "sort_dir", "member_status", "tag")
 MOST_PER_PAGE = 1000
 USUAL_PER_PAGE = 25
@@ -151,6 +153,10 @@ def _filtered(call: Call) -> list[Image]:
     ]
 
 
+def _sortable(image: Image, field: str) -> str:
+    return str(getattr(image, field))
+
+
 def _sorted(call: Call, images: list[Image]) -> list[Image]:
     query = call.request.query_params
     wanted = (
@@ -161,8 +167,8 @@ def _sorted(call: Call, images: list[Image]) -> list[Image]:
     for part in reversed(wanted.split(",")):
         key, _, direction = part.partition(":")
         field = {"created_at": "created", "updated_at": "updated"}.get(key, key)
-        if field != "created" and hasattr(Image("", "", ""), field):
-            images.sort(key=lambda image: str(getattr(image, field)), reverse=direction != "asc")  # noqa: B023
+        if field in SORTABLE:
+            images.sort(key=partial(_sortable, field=field), reverse=direction != "asc")
     return images
 
 

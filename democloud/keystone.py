@@ -6,7 +6,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from democloud.clock import long_iso, now
+from democloud.clock import now, precise_iso
 from democloud.http import (
     UNAUTHORIZED,
     Answer,
@@ -22,8 +22,8 @@ from democloud.state import Cloud, Credential, Project, Token, User, fixed_hex
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 DOMAIN = {"id": "default", "name": "Default"}
 CLIENT_ERROR = (
-    " The server could not comply with the request since it is either malformed or otherwise incorrect."
-    " The client is assumed to be in error."
+    " The server could not comply with the request since it is either malformed or otherwise"
+    " incorrect. The client is assumed to be in error."
 )
 
 
@@ -115,8 +115,8 @@ def _token_body(call: Call, token: Token) -> dict[str, Any]:
         "methods": list(token.methods),
         "user": {"domain": DOMAIN, "id": user.id, "name": user.name, "password_expires_at": None},
         "audit_ids": [token.id[-22:]],
-        "expires_at": long_iso(token.expires_at) + "Z",  # type: ignore[operator]
-        "issued_at": long_iso(token.issued_at) + "Z",  # type: ignore[operator]
+        "expires_at": precise_iso(token.expires_at),
+        "issued_at": precise_iso(token.issued_at),
     }
     if token.project_id:
         project = call.cloud.projects[token.project_id]
@@ -282,6 +282,11 @@ def my_projects(call: Call) -> Answer:
     )
 
 
+def _forbidden(what: str) -> Refusal:
+    message = f"You are not authorized to perform the requested action: identity:{what}."
+    return Refusal(403, message)
+
+
 def show_project(call: Call) -> Answer:
     """Return a project, to those who have a role in it."""
     project = call.cloud.projects.get(call.param("id"))
@@ -296,10 +301,7 @@ def create_credential(call: Call) -> Answer:
     """Make an application credential with the roles of the token."""
     wanted = (call.json() or {}).get("application_credential", {})
     if call.param("user") != call.who.user_id:
-        raise Refusal(
-            403,
-            "You are not authorized to perform the requested action: identity:create_application_credential.",
-        )
+        raise _forbidden("create_application_credential")
     secret = wanted.get("secret") or secrets.token_urlsafe(64)
     made = Credential(
         secrets.token_hex(16),

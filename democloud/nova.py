@@ -113,7 +113,7 @@ def create_server(call: Call) -> Answer:
     nova_host.start(
         call, server, action, "compute__do_build_and_run_instance", seconds, nova_host.finish_spawn
     )
-    body = {
+    body: dict[str, Any] = {
         "id": server.id,
         "links": nova_views.links(call, "servers", server.id),
         "OS-DCF:diskConfig": "MANUAL",

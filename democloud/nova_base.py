@@ -1,4 +1,4 @@
-"""Do what all of Nova's answers share: microversions, the form of refusals, policies, finding a server."""
+"""Do what all of Nova's answers share: microversions, refusals, policies, finding a server."""
 
 import re
 
@@ -40,14 +40,12 @@ def read_version(call: Call) -> tuple[int, int]:
         return HIGHEST
     found = re.fullmatch(r"([1-9]\d*)\.([1-9]\d*|0)", asked)
     if not found:
-        message = (
-            f"API Version String {asked} is of invalid format. Must be of format MajorNum.MinorNum."
-        )
-        raise Refusal(400, message)
+        form = "Must be of format MajorNum.MinorNum."
+        raise Refusal(400, f"API Version String {asked} is of invalid format. {form}")
     version = int(found[1]), int(found[2])
     if not LOWEST <= version <= HIGHEST:
-        message = f"Version {asked} is not supported by the API. Minimum is {written(LOWEST)} and maximum is {written(HIGHEST)}."
-        raise Refusal(406, message)
+        span = f"Minimum is {written(LOWEST)} and maximum is {written(HIGHEST)}."
+        raise Refusal(406, f"Version {asked} is not supported by the API. {span}")
     return version
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
 from starlette.datastructures import QueryParams
 
@@ -15,9 +16,10 @@ from democloud.state import Server
 MOST_PER_PAGE = 1000
 TRUE_WORDS = ("1", "t", "true", "on", "y", "yes")
 FILTERS = (
-    "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants", "ip6", "tags", "tags-any", "not-tags",
-    "not-tags-any", "changes-before", "locked", "availability_zone", "config_drive", "key_name", "created_at",
-    "launched_at", "terminated_at", "power_state", "task_state", "vm_state", "progress", "user_id", "hostname",
+    "name", "status", "image", "flavor", "ip", "changes-since", "all_tenants", "ip6", "tags",
+    "tags-any", "not-tags", "not-tags-any", "changes-before", "locked", "availability_zone",
+    "config_drive", "key_name", "created_at", "launched_at", "terminated_at", "power_state",
+    "task_state", "vm_state", "progress", "user_id", "hostname",
 )  # fmt: skip
 FOR_ADMINS = (
     "host",
@@ -121,14 +123,17 @@ def _tests(call: Call, query: QueryParams) -> list[Test]:
     return tests + _equal_tests(call, query)
 
 
+def _one_of(attribute: str, wanted: list[str]) -> Test:
+    return lambda server: str(getattr(server, attribute)) in wanted
+
+
 def _equal_tests(call: Call, query: QueryParams) -> list[Test]:
     tests: list[Test] = []
     for name, attribute in EQUAL.items():
         if name in query and (
             name in ("image", "user_id") or call.version >= (2, 83) or call.is_admin
         ):
-            wanted = query.getlist(name)
-            tests.append(lambda server, a=attribute, w=wanted: str(getattr(server, a)) in w)  # type: ignore[misc]
+            tests.append(_one_of(attribute, query.getlist(name)))
     if "flavor" in query:
         tests.append(lambda server: server.flavor.id == query["flavor"])
     if "ip" in query:
@@ -156,9 +161,7 @@ def _ordered(servers: list[Server], query: QueryParams) -> list[Server]:
     for number in reversed(range(len(keys))):
         attribute = SORT_KEYS[keys[number]]
         direction = directions[number] if number < len(directions) else default
-        servers.sort(
-            key=lambda server, a=attribute: _sortable(server, a), reverse=direction == "desc"
-        )  # type: ignore[misc]
+        servers.sort(key=partial(_sortable, attribute=attribute), reverse=direction == "desc")
     return servers
 
 

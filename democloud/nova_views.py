@@ -174,7 +174,7 @@ def _for_admins(call: Call, server: Server) -> dict[str, Any]:
 
 
 def _by_version(call: Call, server: Server, *, single: bool) -> dict[str, Any]:
-    added = [
+    added: list[tuple[tuple[int, int], str, Any]] = [
         ((2, 9), "locked", server.locked_by is not None),
         ((2, 19), "description", server.description),
         ((2, 26), "tags", server.tags),

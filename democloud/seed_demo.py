@@ -28,7 +28,7 @@ FLAVORS = {
     "r2-30": (30720, 2, 50),
     "a1-4": (4096, 2, 20),
 }
-USERS = {
+USERS: dict[str, dict[str, tuple[str, ...]]] = {
     "alice": {"acme": MEMBER},
     "rita": {"acme": ("reader",)},
     "mallory": {"othercorp": MEMBER},

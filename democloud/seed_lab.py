@@ -17,7 +17,7 @@ from democloud.state import (
 MEMBER = ("reader", "member")
 ADMIN = ("reader", "member", "manager", "admin")
 PROJECTS = ("admin", "alpha", "beta", "gamma")
-ROLES = {
+ROLES: dict[str, dict[str, tuple[str, ...]]] = {
     "admin": {"admin": ADMIN},
     "support": {"alpha": ADMIN, "beta": ADMIN, "gamma": ADMIN},
     "alice": {"alpha": MEMBER},
