@@ -60,29 +60,14 @@ class Phase:
 
 PHASES = (
     Phase(Call.RESCUE, State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING),
-    Phase(
-        Call.UNRESCUE,
-        State.EXIT_REQUESTED,
-        State.EXIT_CALLING,
-        State.EXIT_IN_DOUBT,
-        State.EXIT_WAITING,
-    ),
-    Phase(
-        Call.REBOOT,
-        State.REBOOT_REQUESTED,
-        State.REBOOT_CALLING,
-        State.REBOOT_IN_DOUBT,
-        State.REBOOT_WAITING,
-    ),
-)
+    Phase(Call.UNRESCUE, State.EXIT_REQUESTED, State.EXIT_CALLING, State.EXIT_IN_DOUBT,
+          State.EXIT_WAITING),
+    Phase(Call.REBOOT, State.REBOOT_REQUESTED, State.REBOOT_CALLING, State.REBOOT_IN_DOUBT,
+          State.REBOOT_WAITING),
+)  # fmt: skip
 
-OPEN = frozenset(
-    {State.READY, State.EXTERNAL, State.STUCK, State.EXIT_STUCK}
-    | {
-        state
-        for phase in PHASES
-        for state in (phase.requested, phase.calling, phase.in_doubt, phase.waiting)
-    }
+OPEN = frozenset({State.READY, State.EXTERNAL, State.STUCK, State.EXIT_STUCK}).union(
+    *((phase.requested, phase.calling, phase.in_doubt, phase.waiting) for phase in PHASES)
 )
 SETTLED = frozenset(State) - OPEN
 IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
@@ -99,7 +84,7 @@ DOUBT_GRACE = 2.5 * CALL_TIMEOUT  # after this, a POST that left no trace was ne
 EXPIRES_AFTER = timedelta(minutes=10)
 STUCK_AFTER = timedelta(minutes=15)
 HOST_SILENT_AFTER = timedelta(minutes=2)
-SETTLE_AFTER = timedelta(minutes=1)  # Nova shows neither success nor failure: give up waiting
+SETTLE_AFTER = timedelta(minutes=1)  # the host is done, and the server shows no trace of it
 MAX_CALLS = 3
 
 
@@ -301,18 +286,23 @@ def _done_without_trace(case: Case, seen: Seen, phase: Phase) -> Move | None:
 
 
 def _waiting_rescue(case: Case, seen: Seen) -> Move:
-    if seen.vm_state == "rescued":
-        return Move(to=State.READY) if seen.idle else Move(wait=1)
     act = new_action(case, seen, Call.RESCUE)
+    if not seen.idle:
+        return _keep_waiting(case, act, State.WAITING, State.STUCK)
     failed = act is not None and act.failed
-    if seen.idle and failed:
-        broken = seen.vm_state == "error"
-        return Move(to=State.FAILED_BROKEN if broken else State.FAILED_CLEAN, reason="host_error")
-    if seen.idle and seen.vm_state == "error" and case.vm_state_before != "error":
+    newer = {later.action for later in _since(case, seen)}
+    if seen.vm_state == "rescued":
+        if Call.UNRESCUE in newer:
+            return Move(to=State.ENDED_OUTSIDE)  # and rescued again since, by somebody else
+        return Move(to=State.LOST_RACE if failed and Call.RESCUE in newer else State.READY)
+    over = _waited(case) > (SETTLE_AFTER if act is not None and act.finished else STUCK_AFTER)
+    if seen.vm_state == "error" and (failed or over or case.vm_state_before != "error"):
         return Move(to=State.FAILED_BROKEN, reason="host_error")
-    if seen.idle and _exited_since(case, seen):
+    if failed:
+        return Move(to=State.FAILED_CLEAN, reason="host_error")
+    if Call.UNRESCUE in newer:
         return Move(to=State.ENDED_OUTSIDE)
-    if seen.idle and _waited(case) > SETTLE_AFTER and act is not None and act.finished:
+    if over:  # Nova shows neither success nor failure: an operator reset the task, say
         return Move(to=State.FAILED_CLEAN, reason="no_effect")
     return _keep_waiting(case, act, State.WAITING, State.STUCK)
 
@@ -327,6 +317,8 @@ def _waiting_exit(case: Case, seen: Seen) -> Move:
         return Move(to=case.fallback, reason="exit_failed")
     if seen.idle and act is not None and act.finished and _waited(case) > SETTLE_AFTER:
         return Move(to=State.CLOSED)  # exited, and rescued again by somebody else meanwhile
+    if seen.idle and _waited(case) > STUCK_AFTER:
+        return Move(to=case.fallback, reason="exit_failed")  # an operator reset the task
     return _keep_waiting(case, act, State.EXIT_WAITING, State.EXIT_STUCK)
 
 
@@ -361,18 +353,23 @@ def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> 
     return Move(wait=0.5 if waited < HOST_SILENT_AFTER else 3, reason=reason)
 
 
-def _exited_since(case: Case, seen: Seen) -> Act | None:
-    """Return an ``unrescue`` that is newer than our rescue, if there is one."""
+def _since(case: Case, seen: Seen) -> list[Act]:
+    """Return the actions that are newer than our call, newest first.
+
+    A rescue found in the cloud has neither a call nor a baseline: the newest rescue is it.
+    """
+    newer = []
+    adopted = not case.request_id and not case.baseline
     for act in seen.actions:  # newest first
-        if act.request_id == case.request_id or act.request_id in case.baseline:
-            return None
-        if act.action == Call.UNRESCUE:
-            return act
-    return None
+        ours = act.request_id == case.request_id or act.request_id in case.baseline
+        if ours or (adopted and act.action == Call.RESCUE):
+            break
+        newer.append(act)
+    return newer
 
 
 def _in_rescue(case: Case, seen: Seen) -> Move:
-    exited = _exited_since(case, seen)
+    exited = next((act for act in _since(case, seen) if act.action == Call.UNRESCUE), None)
     if seen.vm_state == "rescued":
         if exited and seen.idle:
             return Move(to=State.ENDED_OUTSIDE)  # and rescued again since, by somebody else
@@ -387,11 +384,13 @@ def _in_rescue(case: Case, seen: Seen) -> Move:
 
 def after_call(phase: Phase, answer: str, case: Case) -> Move:
     """Return the move after a call by the kind of answer: see ``cloud.CloudError.kind``."""
+    if answer == "accepted":
+        return Move(to=phase.waiting, wait=0.5)
+    if answer == "gone":
+        return Move(to=State.GONE)
+    if case.calls > 1:  # a no to this one says nothing of the earlier one whose answer was lost
+        return Move(to=phase.in_doubt, wait=0.5, reason=answer)
     match answer:
-        case "accepted":
-            return Move(to=phase.waiting, wait=0.5)
-        case "gone":
-            return Move(to=State.GONE)
         case "invalid" | "forbidden":
             no = State.REFUSED if phase.call is Call.RESCUE else case.fallback
             return Move(to=no, reason=answer)
