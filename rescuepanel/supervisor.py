@@ -123,11 +123,11 @@ class Demo:
         for part in [*([broker] if broker else []), cloud]:
             await self._keep(part)
         await self.python("migrate", "manage.py", "migrate", "--no-input").run_once()
+        for part in self._panel():
+            await self._keep(part)
         seed = ("manage.py", "seed_demo", "--credentials", str(await self._credentials()))
         await self.python("seed", *seed).run_once()
         await self._until(lambda: listens(self.cloud_port), "The demo cloud")
-        for part in self._panel():
-            await self._keep(part)
         await self._until(self._ready, "The panel")
 
     def _democloud(self) -> list[str]:

@@ -36,7 +36,10 @@ def parts_of(demo: Demo) -> dict[str, psutil.Process]:
     names |= {"redis": "redis"}
     found = {}
     for child in psutil.Process(demo.process.pid).children():
-        line = " ".join(child.cmdline()[1:4]) + child.cmdline()[0]
+        try:
+            line = " ".join(child.cmdline()[:6])
+        except psutil.Error:
+            continue  # it died meanwhile
         found |= {name: child for word, name in names.items() if word in line}
     return found
 
