@@ -7,12 +7,12 @@
   // ---- refreshing: never under an open menu, nor while an answer for the same place is on its way
   const waiting = new Set();
   let flushing = 0;
-  const held = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request");
+  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request");
   const flush = () => {
     flushing = 0;
     for (const id of waiting) {
       const element = document.getElementById(id);
-      if (element && held(element)) continue;
+      if (element && occupied(element)) continue;
       waiting.delete(id);
       if (element) htmx.trigger(element, "refresh");
     }
@@ -77,7 +77,12 @@
   // ---- the notification panel through its refreshes
   let seen = new Map(), scrolled = 0, folded = false;
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
-  document.addEventListener("htmx:beforeSwap", () => {
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const refreshed = detail.requestConfig?.triggeringEvent?.type === "refresh";
+    if (refreshed && detail.target?.querySelector(":popover-open")) {
+      detail.shouldSwap = false; // a menu was opened while the answer was on its way
+      waiting.add(detail.target.id);
+    }
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;
     folded = fold ? !fold.open : folded;

@@ -123,8 +123,9 @@
       shown.removeAttribute("data-secret");
       if (event.detail.requestConfig?.triggeringEvent?.submitter) $("[data-copy-secret]", shown).focus({ preventScroll: true });
     });
-    reveal();
   });
+  // Only when the swap has settled has htmx wired the new form; earlier it would leave the page.
+  document.addEventListener("htmx:afterSettle", reveal);
   document.addEventListener("htmx:beforeRequest", (event) => { if (!quiet(event)) tell(""); });
   document.addEventListener("htmx:sendError", (event) => { if (!quiet(event)) tell(words().offline); });
   document.addEventListener("htmx:responseError", (event) => { if (!quiet(event) && event.detail.xhr.status >= 500) tell(words().broken); });
