@@ -14,6 +14,8 @@ from democloud.faults import instant
 from democloud.seed import make_seed
 from democloud.state import Credential, Seed, User
 
+#: the names under which a panel's demo knows its accounts
+ACCOUNTS = {"Demo-GRA": "acme", "Demo-SBG": "acme@sbg", "Demo-Other": "othercorp"}
 LOGIN_DOMAINS = {"user_domain_name": "Default", "project_domain_name": "Default"}
 
 
@@ -46,7 +48,7 @@ def _credential_entry(url: str, region: str, one: Credential) -> dict[str, Any]:
         "auth_url": url,
         "region_name": region,
         "auth_type": "v3applicationcredential",
-        "auth": secret,
+        "auth": {"auth_url": url, **secret},
         "project_id": one.project_id,
     }
 
@@ -58,7 +60,7 @@ def credentials(seed: Seed, url: str) -> dict[str, Any]:
         for number, region in enumerate(seed.regions):
             key = f"{one.name}@{region.slug}" if number else one.name
             found[key] = _credential_entry(url, region.name, one)
-    return found
+    return found | {name: found[key] for name, key in ACCOUNTS.items() if key in found}
 
 
 def _password_entry(url: str, region: str, user: User, project: str) -> dict[str, Any]:
@@ -75,10 +77,9 @@ def clouds(seed: Seed, url: str) -> dict[str, Any]:
     """Return a clouds.yaml: application credentials, and each user with each project."""
     found: dict[str, Any] = {}
     for name, entry in credentials(seed, url).items():
-        auth = {"auth_url": url, **entry["auth"]}
         found[name] = {
             "auth_type": entry["auth_type"],
-            "auth": auth,
+            "auth": entry["auth"],
             "region_name": entry["region_name"],
         }
     names = {project.id: project.name for project in seed.projects}
