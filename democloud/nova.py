@@ -241,11 +241,12 @@ def change_metadata_item(call: Call) -> Answer:
         server = _with_metadata(call, "update")
         server.save(metadata={**server.metadata, **(call.json() or {}).get("meta", {})})
         return Answer(200, {"meta": {key: server.metadata.get(key)}})
-    server = find_server(call) if method == "GET" else _with_metadata(call, "delete")
+    server = find_server(call)
     if key not in server.metadata:
         raise Refusal(404, "Metadata item was not found")
     if method == "GET":
         return Answer(200, {"meta": {key: server.metadata[key]}})
+    _with_metadata(call, "delete")
     server.save(metadata={k: v for k, v in server.metadata.items() if k != key})
     return Answer(204)
 

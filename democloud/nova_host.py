@@ -17,6 +17,7 @@ POWER = {
     "resized": 1,
 }
 ABSENT_LOOKS_AGAIN = 0.2
+SHOWN_AS_DELETED = 0.1
 
 
 def record(call: Call, server: Server, name: str) -> Action:
@@ -154,6 +155,6 @@ def finish_unrescue(job: Job) -> None:
 
 def finish_delete(job: Job) -> None:
     """End a delete: gone, but for changes-since and the actions."""
-    job.server.save(
-        vm_state="deleted", task_state=None, power_state=0, deleted=True, terminated_at=now()
-    )
+    server = job.server
+    server.save(vm_state="deleted", task_state=None, power_state=0, terminated_at=now())
+    job.cloud.agenda.later(SHOWN_AS_DELETED, lambda: server.save(deleted=True))
