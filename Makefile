@@ -6,7 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
-LAB ?= ../shared/lab
 # Tools that load Django need settings; the demo's generate themselves.
 CHECKED := DEMO=1 DEMO_DIR=.cache/check REDIS_URL=redis://127.0.0.1:6379/0
 

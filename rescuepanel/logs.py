@@ -9,7 +9,8 @@ import structlog
 from structlog.typing import EventDict, WrappedLogger
 
 # At DEBUG these print request and reply bodies: passwords and tokens in clear.
-_TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "httpx", "httpcore"]
+_TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "httpcore"]
+_MONOTONOUS = ["celery.beat", "celery.worker.strategy", "celery.app.trace", "httpx"]
 _TO_HIDE = r"admin_?pass|password|passwd|secret|token|authorization|cookie|api_?key"
 _NAME = re.compile(_TO_HIDE, re.IGNORECASE)
 _ASSIGNMENT = re.compile(
@@ -72,7 +73,9 @@ def logging_settings(level: str) -> dict[str, Any]:
         # Django and uvicorn bring handlers of their own: one format for all.
         | {"django": {"handlers": [], "level": level}}
         | {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access")}
-        | {name: {"level": _at_least_info(level)} for name in ("django.db.backends", "asyncio")},
+        | {name: {"level": _at_least_info(level)} for name in ("django.db.backends", "asyncio")}
+        # A line for each nudge would bury the rest; what fails is an error and stays.
+        | {name: {"level": "WARNING"} for name in _MONOTONOUS},
     }
 
 
