@@ -18,7 +18,7 @@ def gathered(folder: Path) -> polib.POFile:
     """Return the catalogue as makemessages would make it now, without touching ours."""
     for name in SOURCES:
         (folder / name).symlink_to(ROOT / name)
-    shutil.copytree(ROOT / "locale", folder / "locale")
+    shutil.copytree(ROOT / "locale", folder / "locale", dirs_exist_ok=True)
     command = [sys.executable, "-m", "django", "makemessages", "--locale", "fr", "--symlinks"]
     environment = {k: v for k, v in os.environ.items() if k != "DJANGO_SETTINGS_MODULE"}
     subprocess.run([*command, "--no-obsolete"], cwd=folder, env=environment, check=True)
@@ -29,6 +29,8 @@ def problems(catalogue: polib.POFile) -> list[str]:
     """Name every text that French readers would meet in English, and a stale compiled file."""
     found = [f"not translated: {entry.msgid!r}" for entry in catalogue.untranslated_entries()]
     found += [f"fuzzy: {entry.msgid!r}" for entry in catalogue.fuzzy_entries()]
+    if not (ROOT / CATALOGUE).with_suffix(".mo").exists():
+        return [*found, "there is no compiled catalogue: run make messages"]
     compiled = polib.mofile(str((ROOT / CATALOGUE).with_suffix(".mo")))
     ours = polib.pofile(str(ROOT / CATALOGUE)).translated_entries()
     if {_pair(entry) for entry in compiled} != {_pair(entry) for entry in ours}:
