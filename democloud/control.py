@@ -106,6 +106,16 @@ async def get_servers(request: Request) -> Response:
     return JSONResponse({"servers": found})
 
 
+async def check_password(request: Request) -> Response:
+    """Tell whether a rescued server would let a password in: `{"server": ..., "password": ...}`."""
+    asked = json.loads(await request.body())
+    server = _cloud(request).server(asked["server"])
+    if server is None:
+        return JSONResponse({"error": "there is no such server"}, 404)
+    accepted = server.vm_state == "rescued" and server.rescue_password == asked["password"]
+    return JSONResponse({"accepted": accepted})
+
+
 def _outsider(cloud: Cloud, server: Server, *, admin: bool) -> Token:
     ident = f"{0xC11:032x}"
     cloud.users.setdefault(ident, User(ident, OUTSIDER, "", {}))
@@ -192,6 +202,7 @@ ROUTES = [
     Route("/_demo/requests", on_loopback(get_requests), methods=["GET"]),
     Route("/_demo/requests", on_loopback(delete_requests), methods=["DELETE"]),
     Route("/_demo/servers", on_loopback(get_servers), methods=["GET"]),
+    Route("/_demo/password-check", on_loopback(check_password), methods=["POST"]),
     Route("/_demo/outside/{server}/{action}", on_loopback(outside), methods=["POST"]),
     Route("/_demo/reset", on_loopback(reset), methods=["POST"]),
 ]

@@ -22,7 +22,12 @@ def rescue(call: Call, server: Server, value: Any) -> Answer:
     properties = _suitable(call, ref).properties if ref else server.image_properties
     _check_volume_backed(call, server, properties)
     password = wanted.get("adminPass")
-    server.save(task_state="rescuing", rescue_image_id=ref or server.image_id)
+    made = "".join(secrets.choice(LETTERS) for _ in range(12)) if password is None else password
+    server.save(
+        task_state="rescuing",
+        rescue_image_id=ref or server.image_id,
+        rescue_password=made,
+    )
     action = record(call, server, "rescue")
     seconds = _seconds(call, server, call.cloud.knobs.rescue_seconds)
     nova_host.start(
@@ -30,8 +35,7 @@ def rescue(call: Call, server: Server, value: Any) -> Answer:
     )
     if not call.cloud.knobs.instance_password:
         return Answer(200, {})
-    made = "".join(secrets.choice(LETTERS) for _ in range(12))
-    return Answer(200, {"adminPass": made if password is None else password})
+    return Answer(200, {"adminPass": made})
 
 
 def unrescue(call: Call, server: Server, _value: Any) -> Answer:

@@ -183,6 +183,8 @@ class Server:
     flavor_before: Flavor | None = None
     rescue_image_id: str | None = None
     rescues: int = 0
+    #: what the rescue system was given; no API shows it
+    rescue_password: str = field(default="", repr=False)
 
     def save(self, **changes: Any) -> None:
         """Change some fields and the time of the last change."""

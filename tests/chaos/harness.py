@@ -101,7 +101,7 @@ class Parts:
 def posts_by_server(parts: Parts, action: str) -> dict[str, int]:
     """Count the POSTs of an action that reached the cloud, by server."""
     counted: dict[str, int] = {}
-    for row in parts.control("GET", "requests"):
+    for row in parts.control("GET", "requests")["requests"]:
         if row["method"] == "POST" and row.get("action") == action:
             counted[row["server"]] = counted.get(row["server"], 0) + 1
     return counted
