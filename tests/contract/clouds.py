@@ -142,10 +142,10 @@ class Cloud:
             time.sleep(0.1)
         raise AssertionError(f"{server} did not settle: {self.state(server, by)}")
 
-    def vanish(self, server: str) -> None:
+    def vanish(self, server: str, by: str = "carol") -> None:
         """Wait until a deleted server is gone; for a moment Nova may show it as DELETED."""
         end = time.monotonic() + self.patience
-        while (shown := self.show(server)) is not None and time.monotonic() < end:
+        while (shown := self.show(server, by)) is not None and time.monotonic() < end:
             time.sleep(0.1)
         assert shown is None, shown
 
