@@ -12,10 +12,23 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import F
 
 from instances import events, lifecycle
 from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
-from instances.lifecycle import BROKEN, IN_RESCUE, SETTLED, Call, Move, Phase, Seen, State
+from instances.lifecycle import (
+    BROKEN,
+    IN_RESCUE,
+    KEPT_AFTER_END,
+    LEFT_CLEAN,
+    SETTLED,
+    STARTING,
+    Call,
+    Move,
+    Phase,
+    Seen,
+    State,
+)
 from instances.models import Instance, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.mirror import facts_of
@@ -105,6 +118,8 @@ def _call(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> float | None:
     except CloudError as error:
         logger.info("rescue %s: %s answered %s %s", rescue.pk, call, error.kind, error.request_id)
         return _no(rescue, phase, error)
+    except CannotOpen:  # sealed for an earlier call, with a key that is gone since
+        return _write(rescue, Move(to=State.FAILED_CLEAN, reason="key_gone"))
     return _accepted(rescue, phase, answer)
 
 
@@ -136,8 +151,8 @@ def _kept_password(rescue: Rescue) -> str:
 
     Nova does not rewrite a config drive that a failed rescue left behind.
     """
-    broken = rescue.instance.rescues.filter(state__in=BROKEN).exclude(sealed_password="")
-    last = broken.order_by("-created_at").first()
+    kept = rescue.instance.rescues.filter(state__in=KEPT_AFTER_END).exclude(sealed_password="")
+    last = kept.order_by("-created_at").first()
     try:
         return last.password() if last else ""
     except CannotOpen:
@@ -165,7 +180,7 @@ def _no(rescue: Rescue, phase: Phase, error: CloudError) -> float | None:
     if error.retry_after:
         move = Move(to=move.to, wait=error.retry_after, reason=move.reason)
     changes: dict[str, Any] = {"conflict": error.kind == "conflict", "failure_text": str(error)}
-    if move.to == phase.requested:
+    if error.kind in ("limited", "credentials"):  # not even looked at: it does not count
         changes |= {"calls": rescue.calls - 1, "obstacle": error.kind}
     return _write(rescue, move, **changes)
 
@@ -179,23 +194,13 @@ def _case(rescue: Rescue) -> lifecycle.Case:
 
 def _write(rescue: Rescue, move: Move, seen: Seen | None = None, **changes: Any) -> float | None:
     """Save a move with what was learned; return the wait until the next one."""
-    now = clock_now()
     before = (rescue.state, rescue.obstacle, rescue.host_started_at)
-    changes |= _learned(rescue, move, seen)
-    changes.setdefault("obstacle", move.reason if move.reason == "host_silent" else "")
-    if move.to is not None and move.reason:
-        changes["failure_code"] = move.reason
-    if move.to == State.READY:
-        changes |= {"ready_at": rescue.ready_at or now, "failure_text": ""}
-    changes["next_at"] = None if move.wait is None else now + timedelta(seconds=move.wait)
-    if move.to in IN_RESCUE and not changes.get("failure_code"):
-        changes["next_at"] = None
+    changes = _changes(rescue, move, changes | _learned(rescue, move, seen))
     try:
         with transaction.atomic():
             if not rescue.move(move.to, **changes):
                 return None
-            if move.to in AUDITED:
-                _record(rescue, AUDITED[move.to], move.reason)
+            _record_move(rescue, move, State(before[0]))
             if (rescue.state, rescue.obstacle, rescue.host_started_at) != before:
                 _announce(rescue)
     except IntegrityError:
@@ -204,6 +209,32 @@ def _write(rescue: Rescue, move: Move, seen: Seen | None = None, **changes: Any)
     if rescue.state in SETTLED or rescue.next_at is None:
         return None
     return move.wait
+
+
+def _changes(rescue: Rescue, move: Move, changes: dict[str, Any]) -> dict[str, Any]:
+    """Add the columns that follow from the move itself; a reason belongs to one move only."""
+    now = clock_now()
+    changes.setdefault("obstacle", move.reason if move.reason == "host_silent" else "")
+    changes["next_at"] = None if move.wait is None else now + timedelta(seconds=move.wait)
+    if move.to is None:
+        return changes
+    changes["failure_code"] = move.reason
+    if not move.reason:
+        changes.setdefault("failure_text", "")
+    if move.to == State.READY:
+        changes["ready_at"] = rescue.ready_at or now
+    if move.to in IN_RESCUE and not move.reason:
+        changes["next_at"] = None
+    return changes
+
+
+def _record_move(rescue: Rescue, move: Move, came_from: State) -> None:
+    if move.to in LEFT_CLEAN:
+        _destroy_kept(rescue.instance)
+    if move.to in IN_RESCUE and came_from not in STARTING:
+        _record(rescue, "rescue.exit_failed", move.reason)
+    elif move.to in AUDITED:
+        _record(rescue, AUDITED[move.to], move.reason)
 
 
 def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
@@ -215,6 +246,8 @@ def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
         newest = next((act for act in seen.actions if act.action == Call.RESCUE), None)
         if newest:
             learned["request_id"] = newest.request_id
+    if move.to in BROKEN or move.to == State.FAILED_CLEAN:
+        learned["failure_text"] = rescue.instance.fault
     phase = lifecycle.phase_of(State(rescue.state))
     act = lifecycle.new_action(_case(rescue), seen, phase.call) if phase else None
     if act is None or phase is None:
@@ -226,9 +259,13 @@ def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
             learned["host_started_at"] = clock_now()
         if rescue.accepted_at is None and move.to == phase.waiting:
             learned["accepted_at"] = clock_now()
-    if move.to in BROKEN or move.to == State.FAILED_CLEAN:
-        learned["failure_text"] = rescue.instance.fault
     return learned
+
+
+def _destroy_kept(instance: Instance) -> None:
+    """Destroy what broken rescues kept: a clean exit took the old config drive away."""
+    kept = instance.rescues.filter(state__in=KEPT_AFTER_END).exclude(sealed_password="")
+    kept.update(sealed_password="", version=F("version") + 1)
 
 
 def _record(rescue: Rescue, act: str, reason: str) -> None:

@@ -48,9 +48,10 @@ class Call(StrEnum):
     REBOOT = "reboot"
 
 
-# Each call has the same five states; the table lets one piece of logic serve all three.
 @dataclass(frozen=True)
 class Phase:
+    """Each call has the same four states: one piece of logic serves all three."""
+
     call: Call
     requested: State
     calling: State
@@ -73,10 +74,14 @@ SETTLED = frozenset(State) - OPEN
 IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
 BROKEN = frozenset({State.FAILED_BROKEN, State.EXIT_BROKEN})
 STARTING = frozenset({State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING, State.STUCK})
-# A broken rescue keeps its password: the host keeps the old config drive, so the next rescue
-# of this server accepts only that one (nova/virt/libvirt/driver.py, see domain notes).
-KEEPS_PASSWORD = OPEN | BROKEN
+# The host keeps a broken rescue's config drive until a clean exit, whatever reboots in between:
+# the next rescue of this server accepts only that password.
+KEPT_AFTER_END = BROKEN | {State.RECOVERED}
+KEEPS_PASSWORD = OPEN | KEPT_AFTER_END
+LEFT_CLEAN = frozenset({State.CLOSED, State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD, State.GONE})
 
+# Either of them since ours: ours has ended, and what is in rescue now is somebody else's.
+EXIT_MARKS = frozenset({Call.RESCUE, Call.UNRESCUE})
 RESCUABLE_VM_STATES = frozenset({"active", "stopped", "error"})
 GONE_VM_STATES = frozenset({"deleted", "soft-delete"})
 CALL_TIMEOUT = timedelta(seconds=10)  # to connect, and again to wait for Nova's answer to a POST
@@ -292,9 +297,9 @@ def _waiting_rescue(case: Case, seen: Seen) -> Move:
     failed = act is not None and act.failed
     newer = {later.action for later in _since(case, seen)}
     if seen.vm_state == "rescued":
-        if Call.UNRESCUE in newer:
-            return Move(to=State.ENDED_OUTSIDE)  # and rescued again since, by somebody else
-        return Move(to=State.LOST_RACE if failed and Call.RESCUE in newer else State.READY)
+        if failed and Call.RESCUE in newer:
+            return Move(to=State.LOST_RACE)
+        return Move(to=State.ENDED_OUTSIDE if newer & EXIT_MARKS else State.READY)
     over = _waited(case) > (SETTLE_AFTER if act is not None and act.finished else STUCK_AFTER)
     if seen.vm_state == "error" and (failed or over or case.vm_state_before != "error"):
         return Move(to=State.FAILED_BROKEN, reason="host_error")
@@ -354,7 +359,7 @@ def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> 
 
 
 def _since(case: Case, seen: Seen) -> list[Act]:
-    """Return the actions that are newer than our call, newest first.
+    """Return the actions since our call that did not fail, newest first.
 
     A rescue found in the cloud has neither a call nor a baseline: the newest rescue is it.
     """
@@ -365,14 +370,15 @@ def _since(case: Case, seen: Seen) -> list[Act]:
         if ours or (adopted and act.action == Call.RESCUE):
             break
         newer.append(act)
-    return newer
+    return [act for act in newer if not act.failed]
 
 
 def _in_rescue(case: Case, seen: Seen) -> Move:
-    exited = next((act for act in _since(case, seen) if act.action == Call.UNRESCUE), None)
+    newer = _since(case, seen)
+    exited = next((act for act in newer if act.action == Call.UNRESCUE), None)
     if seen.vm_state == "rescued":
-        if exited and seen.idle:
-            return Move(to=State.ENDED_OUTSIDE)  # and rescued again since, by somebody else
+        if seen.idle and any(act.action in EXIT_MARKS for act in newer):
+            return Move(to=State.ENDED_OUTSIDE)
         return Move(wait=None if seen.idle else 1)
     if not seen.idle:
         return Move(wait=1)

@@ -97,6 +97,7 @@ REFUSALS: "dict[str, StrOrPromise]" = {
     "reboot_failed": _("The hard reboot failed. Ask your cloud's operator for help."),
     "reboot_silent": _("The hard reboot got no answer from the host. Ask your cloud's operator."),
     "not_taken": _("The cloud did not take the request although it was sent three times."),
+    "key_gone": _("The password made for this rescue can no longer be opened. Try again."),
     "expired": _("The cloud could not be asked in time. Nothing was changed; try again."),
 }
 

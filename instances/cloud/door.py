@@ -33,6 +33,11 @@ PAGE = 200
 OLDEST_MICROVERSION, NEWEST_MICROVERSION = (2, 47), (2, 96)
 VOLUME_RESCUE_MICROVERSION = (2, 87)
 
+#: a listing longer than this is one that never ends
+MOST_PAGES = 500
+#: what reading JSON that is not what it should be may raise
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -52,7 +57,7 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
             raise BadCredentials(type(error).__name__) from None
         except (exceptions.ClientException, SDKException) as error:
             raise Broken(type(error).__name__) from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except UNREADABLE as error:
             raise Broken(f"unexpected answer ({type(error).__name__})") from None
 
     return translated
@@ -111,13 +116,21 @@ class Cloud:
         query: dict[str, Any] = {"limit": PAGE}
         if changes_since:
             query["changes-since"] = changes_since.astimezone(UTC).isoformat()
-        while True:
-            page = self._json("/servers/detail", query)["servers"]
-            yield from map(server_from, page)
-            if len(page) < PAGE:
+        for _page in range(MOST_PAGES):
+            servers, more = self._server_page(query)
+            yield from servers
+            if not more or not servers:
                 return
-            query["marker"] = page[-1]["id"]
+            query["marker"] = servers[-1].server_id
+        raise Broken("the listing does not end")
 
+    @_translated
+    def _server_page(self, query: dict[str, Any]) -> tuple[list[Server], bool]:
+        # A cloud may cap its pages below our limit: only the link says that there is more.
+        answer = self._json("/servers/detail", query)
+        return [server_from(raw) for raw in answer["servers"]], bool(answer.get("servers_links"))
+
+    @_translated
     def server(self, server_id: str) -> Server:
         """Return one server; raise ``Gone`` when there is none."""
         return server_from(self._json(f"/servers/{server_id}")["server"])
@@ -129,17 +142,24 @@ class Cloud:
 
     def _image_pages(self) -> Iterator[dict[str, Any]]:
         # Without a visibility Glance lists public, own and accepted shared images; hidden: no.
-        url: str | None = f"/images?limit={PAGE}"
-        while url:
+        url = f"/images?limit={PAGE}"
+        for _page in range(MOST_PAGES):
             answer = checked(self._connection.image.get(_from_v2(url), timeout=GET_TIMEOUT))
             yield from answer["images"]
             url = answer.get("next")
+            if not url:
+                return
+            if not url.startswith("/"):  # our token goes nowhere else
+                raise Broken("the next page is on another host")
+        raise Broken("the listing does not end")
 
+    @_translated
     def actions(self, server_id: str) -> tuple[Act, ...]:
         """Return the server's newest instance actions, without what their hosts did."""
         listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 20})
         return tuple(act_from(row) for row in listed["instanceActions"])
 
+    @_translated
     def action(self, server_id: str, request_id: str) -> Act:
         """Return one action with what its host has done."""
         path = f"/servers/{server_id}/os-instance-actions/{request_id}"
@@ -153,14 +173,24 @@ class Cloud:
         """
         try:
             server = self.server(server_id)
-            actions = self.actions(server_id)
-            actions = tuple(
-                self.action(server_id, act.request_id) if act.action in FOLLOWED and n < 2 else act
-                for n, act in enumerate(actions)
-            )
         except Gone:
             return None, GONE
-        return server, Seen(server.vm_state, server.task_state, server.locked, actions)
+        if not server.vm_state:
+            raise Broken("Nova cannot see the server: its cell is down")
+        try:
+            return server, Seen(
+                server.vm_state, server.task_state, server.locked, self._followed(server_id)
+            )
+        except Gone:  # deleted between two questions, or no action to be seen: look again
+            raise Broken("no actions") from None
+
+    def _followed(self, server_id: str) -> tuple[Act, ...]:
+        """Return the actions, with what the hosts did for the two newest that matter."""
+        actions = list(self.actions(server_id))
+        followed = [n for n, act in enumerate(actions) if act.action in FOLLOWED]
+        for n in followed[:2]:
+            actions[n] = self.action(server_id, actions[n].request_id)
+        return tuple(actions)
 
     @_translated
     def console_log(self, server_id: str, *, lines: int = 200) -> str:
@@ -202,6 +232,7 @@ class Cloud:
             timeout=CALL_TIMEOUT.total_seconds(),
             connect_retries=0,
             status_code_retries=0,
+            log=False,  # at DEBUG keystoneauth prints bodies, and with them the password
         )
         return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
 

@@ -34,7 +34,7 @@ class Forbidden(CloudError):
 
 
 class Gone(CloudError):
-    """404: no such server, or not in this project."""
+    """404 in Nova's own words: no such server, or not in this project."""
 
     kind = "gone"
 
@@ -71,6 +71,7 @@ class TooOld(Broken):
     """The cloud's Nova does not speak a microversion that we need."""
 
 
+LONGEST_WAIT = 300.0  # seconds; no cloud puts us off for longer
 _BY_STATUS: dict[int, type[CloudError]] = {
     400: Invalid,
     401: BadCredentials,
@@ -92,6 +93,8 @@ def checked(response: Any) -> dict[str, Any]:
             raise Broken("unexpected answer")
         return body
     kind = _BY_STATUS.get(response.status_code, Broken)
+    if kind is Gone and not _from_service(response):
+        kind = Broken  # a proxy's 404 says nothing of the server
     raise kind(
         _sentence(response),
         request_id=response.headers.get("x-openstack-request-id", ""),
@@ -108,5 +111,13 @@ def _sentence(response: Any) -> str:
         return f"HTTP {response.status_code}"
 
 
+def _from_service(response: Any) -> bool:
+    """Tell whether OpenStack itself answered: Nova's errors are JSON, a proxy's are pages."""
+    try:
+        return isinstance(response.json(), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
 def _seconds(header: str) -> float:
-    return float(header) if header.isdigit() else 0.0
+    return min(float(header), LONGEST_WAIT) if header.isascii() and header.isdigit() else 0.0

@@ -46,7 +46,9 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         return self.open().filter(free, next_at__lte=now)
 
     def with_password_older_than(self, moment: datetime) -> "RescueQuerySet":
-        return self.exclude(sealed_password="").filter(created_at__lt=moment)
+        """Keep rows whose password is too old; one still on its way to the machine stays."""
+        old = self.exclude(sealed_password="").filter(created_at__lt=moment)
+        return old.exclude(state__in=STARTING)
 
     def visible_to(self, user: Any) -> "RescueQuerySet":
         return self.filter(instance__account__team__in=Team.objects.of(user))
@@ -159,7 +161,7 @@ class Rescue(models.Model):
         changes |= {"state": state, "lease_until": keep_lease}
         if state in SETTLED:
             changes |= {"next_at": None, "obstacle": ""}
-            changes.setdefault("ended_at", clock_now())
+            changes.setdefault("ended_at", self.ended_at or clock_now())
         if state not in KEEPS_PASSWORD:
             changes["sealed_password"] = ""
         mine = Rescue.objects.filter(pk=self.pk, state=self.state, version=self.version)

@@ -215,6 +215,12 @@ WAITING = [
         ),
         to(S.ENDED_OUTSIDE),
     ),
+    (
+        "the cloud ended ours, theirs came",
+        OURS,
+        seen("rescued", act("rescue", "req-4", THEM), act("rescue", **DONE)),
+        to(S.ENDED_OUTSIDE),
+    ),
     ("deleted", OURS, GONE, to(S.GONE)),
 ]
 LONG = OURS | {"called_at": ago(minutes=20)}
@@ -241,6 +247,18 @@ READY = [
         "and rescued again",
         OURS,
         seen("rescued", act("rescue", "req-4", THEM), BY_OTHER, act("rescue")),
+        to(S.ENDED_OUTSIDE),
+    ),
+    (
+        "an exit outside that failed",
+        OURS,
+        seen("rescued", replace(BY_OTHER, failed=True), act("rescue")),
+        STAY,
+    ),
+    (
+        "rescued again, no trace of the exit",
+        OURS,
+        seen("rescued", act("rescue", "req-4", THEM), act("rescue")),
         to(S.ENDED_OUTSIDE),
     ),
     ("being exited", OURS, seen("rescued", BY_OTHER, act("rescue"), task="unrescuing"), STAY),

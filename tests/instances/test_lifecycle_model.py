@@ -5,6 +5,7 @@ kept as ``driver`` keeps it. Whatever they do: Nova accepts one rescue for one o
 password that a machine holds is never thrown away, and everything ends once the faults end.
 """
 
+import os
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -290,7 +291,7 @@ class Panel(RuleBasedStateMachine):
 
 TestPanel = Panel.TestCase
 TestPanel.settings = settings(
-    max_examples=300,
+    max_examples=int(os.environ.get("MODEL_EXAMPLES", "300")),
     stateful_step_count=40,
     deadline=None,
     suppress_health_check=list(HealthCheck),
