@@ -24,7 +24,12 @@
     else if (kind === "rescue") refresh("notifications");
     else if (kind) refresh("instances");
   });
-  document.addEventListener("menu-closed", flush);
+  let searchAgain = false;
+  document.addEventListener("menu-closed", () => {
+    if (searchAgain) htmx.trigger("#search", "submit");
+    searchAgain = false;
+    flush();
+  });
   document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   document.addEventListener("panel:changed", (event) => changed(event.detail.topics));
 
@@ -78,10 +83,10 @@
   let seen = new Map(), scrolled = 0, folded = false;
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    const refreshed = detail.requestConfig?.triggeringEvent?.type === "refresh";
-    if (refreshed && detail.target?.querySelector(":popover-open")) {
+    if (detail.target?.querySelector(":popover-open")) {
       detail.shouldSwap = false; // a menu was opened while the answer was on its way
-      waiting.add(detail.target.id);
+      if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
+      else searchAgain = detail.elt?.id === "search";
     }
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;

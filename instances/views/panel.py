@@ -22,7 +22,7 @@ def notifications(request: Request) -> HttpResponse:
 
 @page("POST")
 def password(request: Request, pk: uuid.UUID) -> HttpResponse:
-    """Show the temporary password, in an answer that nothing keeps."""
+    """Show the temporary password, in an answer that (as with every page) nothing keeps."""
     shown = followed(request, pk)
     context: dict[str, Any] = {"rescue": shown}
     status = 200
@@ -31,9 +31,7 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
     except rescue.NotPossible as problem:
         context["problem"], status = problem.sentence, 409
     template = "_password" if wants_fragment(request) else "password"
-    response = render(request, f"instances/{template}.html", context, status=status)
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    return render(request, f"instances/{template}.html", context, status=status)
 
 
 @page("POST")

@@ -9,7 +9,7 @@ from django.utils import timezone
 from instances.models import CloudMirror, Image, Instance, Rescue
 from teams.models import CloudAccount, Team
 
-PASSWORD = "bcdefghjknoprstuvxbcdefghjknopr"  # noqa: S105
+PASSWORD = "bcdefghjknoprstuvxbcdefghjknopr"
 RESCUE_IMAGE = "11111111-1111-4111-8111-111111111111"
 WINDOWS = "22222222-2222-4222-8222-222222222222"
 

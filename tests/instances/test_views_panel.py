@@ -74,7 +74,7 @@ def test_the_reveal_is_kept_nowhere(
     answer = as_(client, bob).post(f"/rescues/{ready.pk}/password", headers=headers)
     assert answer.status_code == 200
     assert rows.PASSWORD in answer.content.decode()
-    assert answer.headers["Cache-Control"] == "no-store"
+    assert "no-store" in answer.headers["Cache-Control"]
     assert ("<html" in answer.content.decode()) is not bool(headers)
     assert AuditEntry.objects.filter(act="password.reveal", actor=bob).count() == 1
 
