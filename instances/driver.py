@@ -133,11 +133,12 @@ def _prepared(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> dict[str,
         "calls": rescue.calls + 1,
         "cloud_user_id": user_id,
         "conflict": False,
+        "request_id": "",
         "obstacle": "",
     }
     if rescue.calls == 0:
         # Only the first call of a doubt sets the baseline: a resend looks for either's trace.
-        prepared |= {"baseline": [act.request_id for act in seen.actions], "request_id": ""}
+        prepared["baseline"] = [act.request_id for act in seen.actions]
     if call is Call.RESCUE and rescue.calls == 0:
         prepared |= {
             "vm_state_before": seen.vm_state,
@@ -180,6 +181,9 @@ def _no(rescue: Rescue, phase: Phase, error: CloudError) -> float | None:
     if error.retry_after:
         move = Move(to=move.to, wait=error.retry_after, reason=move.reason)
     changes: dict[str, Any] = {"conflict": error.kind == "conflict", "failure_text": str(error)}
+    if move.to == phase.in_doubt and rescue.calls == 1:
+        # Nova is through with the only call: an action of another id is not ours.
+        changes["request_id"] = error.request_id
     if error.kind in ("limited", "credentials"):  # not even looked at: it does not count
         changes |= {"calls": rescue.calls - 1, "obstacle": error.kind}
     return _write(rescue, move, **changes)

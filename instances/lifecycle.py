@@ -261,10 +261,13 @@ _MAY_CALL = {
 
 def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
     act = new_action(case, seen, phase.call)
-    if act:
-        by_other = act.user_id != case.cloud_user_id
-        lost = phase.call is Call.RESCUE and by_other
-        return Move(to=State.LOST_RACE if lost else phase.waiting)
+    early = case.called_at is None or case.now - case.called_at < DOUBT_GRACE
+    taken = seen.vm_state == "rescued" or seen.task_state == "rescuing"
+    if act and (phase.call is not Call.RESCUE or act.user_id == case.cloud_user_id):
+        return Move(to=phase.waiting)
+    if phase.call is Call.RESCUE and (act or (case.request_id and taken)):
+        # Theirs; but ours, unanswered, may still be on its way and be taken after theirs ends.
+        return Move(wait=1) if early and not case.request_id else Move(to=State.LOST_RACE)
     done = _done_without_trace(case, seen, phase)
     if done:
         return done
@@ -273,7 +276,7 @@ def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
         return Move(
             to=State.REFUSED if phase.call is Call.RESCUE else case.fallback, reason="conflict"
         )
-    if not seen.idle or case.called_at is None or case.now - case.called_at < DOUBT_GRACE:
+    if not seen.idle or early:
         return Move(wait=1)
     if case.calls >= MAX_CALLS:
         not_taken = State.FAILED_CLEAN if phase.call is Call.RESCUE else case.fallback
@@ -384,7 +387,7 @@ def _in_rescue(case: Case, seen: Seen) -> Move:
         return Move(wait=1)
     if seen.vm_state == "error":
         return Move(to=State.EXIT_BROKEN, reason="outside")
-    by_cloud = exited is not None and exited.user_id is None
+    by_cloud = exited is None or exited.user_id is None  # whoever asks the API leaves a trace
     return Move(to=State.ENDED_BY_CLOUD if by_cloud else State.ENDED_OUTSIDE)
 
 

@@ -63,7 +63,7 @@ class Nova:
         if self.vm_state == "deleted":
             return "gone", ""
         if self.locked or self.task or self.vm_state not in FROM[call]:
-            return "conflict", ""
+            return "conflict", "req-conflict"
         request_id = f"req-{len(self.acts)}"
         self.acts.insert(0, Act(request_id, call.value, user))
         self.task, self.job = TASK[call], (call, password)
@@ -216,10 +216,10 @@ class Panel(RuleBasedStateMachine):
         row, phase = self.row, phase_of(self.row.case.state)
         if row.case.calls == 0:
             baseline = frozenset(act.request_id for act in seen.actions)
-            row.case = replace(row.case, baseline=baseline, request_id="")
+            row.case = replace(row.case, baseline=baseline)
             row.sealed = row.password if call is Call.RESCUE else row.sealed
         calls = row.case.calls + 1
-        row.move(phase.calling, called_at=self.now, calls=calls, conflict=False)
+        row.move(phase.calling, called_at=self.now, calls=calls, conflict=False, request_id="")
         row.free_at = self.now + DOUBT_GRACE
         if network != "dies before":
             self._answer(call, phase, network)
@@ -231,18 +231,18 @@ class Panel(RuleBasedStateMachine):
         elif network in ("limited", "credentials"):
             answer = network
         elif network == "refused":
-            answer = "broken"
+            answer, request_id = "broken", "req-refused"
         elif network != "lost request":
             answer, request_id = self.nova.post(call, row.sealed, US)
         if network == "dies after":
             return
         if network in ("lost reply", "lost request", "late"):
-            answer = "silent"
+            answer, request_id = "silent", ""
             self.now += CALL_TIMEOUT
         to = after_call(phase, answer, row.case).to
         calls = row.case.calls - (answer in ("limited", "credentials"))
         changes = {"conflict": answer == "conflict", "calls": calls}
-        if answer == "accepted":
+        if answer == "accepted" or (to == phase.in_doubt and row.case.calls == 1):
             changes["request_id"] = request_id
         row.move(to, **changes)
         row.free_at = self.now
