@@ -1,7 +1,6 @@
 """Answer as Glance v2 does: list and show images, and enough to make and delete one."""
 
 import hashlib
-import html
 import uuid
 from functools import partial
 from typing import Any
@@ -10,16 +9,9 @@ from urllib.parse import urlencode
 from starlette.routing import Route
 
 from democloud.clock import iso, now
-from democloud.http import Answer, Call, Refusal, Service, check_token
+from democloud.http import Answer, Call, Refusal, Service, check_token, page
 from democloud.state import Image
 
-TITLES = {
-    400: "Bad Request",
-    401: "Unauthorized",
-    403: "Forbidden",
-    404: "Not Found",
-    409: "Conflict",
-}
 NEEDS_LOGIN = (
     "This server could not verify that you are authorized to access the document you requested."
     " Either you supplied the wrong credentials (e.g., bad password), or your browser does not"
@@ -63,13 +55,8 @@ def _prepare(call: Call) -> None:
 
 
 def _refuse(_call: Call, refusal: Refusal) -> Answer:
-    title = f"{refusal.status} {TITLES.get(refusal.status, 'Error')}"
-    said = NEEDS_LOGIN if refusal.status == 401 else html.escape(refusal.message, quote=False)
-    text = (
-        f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
-        f"  {said}<br /><br />\n\n\n\n </body>\n</html>"
-    )
-    return Answer(refusal.status, text=text, headers=refusal.headers)
+    said = NEEDS_LOGIN if refusal.status == 401 else refusal.message
+    return Answer(refusal.status, text=page(refusal.status, said), headers=refusal.headers)
 
 
 def _mark(call: Call) -> dict[str, str]:

@@ -1,10 +1,12 @@
 """Turn plain handlers into HTTP endpoints: what is asked, who asks, what is answered."""
 
 import asyncio
+import html
 import json
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
@@ -157,6 +159,16 @@ def valid_token(cloud: Cloud, wanted: str) -> Token | None:
     """Return a token that is known, not revoked and not expired."""
     token = cloud.tokens.get(wanted)
     return token if token and token.expires_at > now() else None
+
+
+def page(status: int, message: str) -> str:
+    """Return the HTML page with which webob words an error."""
+    title = f"{status} {HTTPStatus(status).phrase}"
+    said = html.escape(message, quote=False)
+    return (
+        f"<html>\n <head>\n  <title>{title}</title>\n </head>\n <body>\n  <h1>{title}</h1>\n"
+        f"  {said}<br /><br />\n\n\n\n </body>\n</html>"
+    )
 
 
 def keystone_error(status: int, title: str, message: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from democloud import nova_host, nova_query, nova_views
 from democloud.clock import parse
-from democloud.http import Answer, Call, Refusal
+from democloud.http import Answer, Call, Refusal, page
 from democloud.nova_actions import act, check_state
 from democloud.nova_base import (
     HIGHEST,
@@ -317,8 +317,8 @@ def zones(_call: Call) -> Answer:
 
 
 def nothing(_call: Call) -> Answer:
-    """Answer what is not there."""
-    raise Refusal(404, "The resource could not be found.")
+    """Answer a path Nova does not know: the router's page, not Nova's JSON."""
+    return Answer(404, text=page(404, "The resource could not be found."))
 
 
 METADATA = {"GET": show_metadata, "POST": change_metadata, "PUT": change_metadata}

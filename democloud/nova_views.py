@@ -34,6 +34,7 @@ BUSY_STATUS = {
     ("stopped", "rebuilding"): "REBUILD",
     ("error", "rebuilding"): "REBUILD",
 }
+IMAGE_PROPERTIES = ("architecture", "os_admin_user", "os_distro", "os_secure_boot", "os_type")
 WITH_PROGRESS = ("ACTIVE", "BUILD", "REBUILD", "RESIZE", "VERIFY_RESIZE", "MIGRATING")
 
 
@@ -80,6 +81,10 @@ def _address(one: Address) -> dict[str, Any]:
     }
 
 
+def _known_to_nova(name: str) -> bool:
+    return name in IMAGE_PROPERTIES or name.startswith(("hw_", "img_"))
+
+
 def _image(call: Call, server: Server) -> Any:
     if server.volume_backed or not server.image_id:
         return ""
@@ -88,7 +93,8 @@ def _image(call: Call, server: Server) -> Any:
         "links": bookmark(call, "images", server.image_id),
     }
     if call.version >= (2, 98):
-        image["properties"] = server.image_properties
+        known = server.image_properties.items()
+        image["properties"] = {name: value for name, value in known if _known_to_nova(name)}
     return image
 
 
@@ -201,11 +207,11 @@ def flavor(call: Call, one: Flavor, *, full: bool) -> dict[str, Any]:
         "disk": one.disk,
         "swap": 0 if call.version >= (2, 75) else "",
         "OS-FLV-EXT-DATA:ephemeral": 0,
-        "OS-FLV-DISABLED:disabled": False,
         "vcpus": one.vcpus,
         "os-flavor-access:is_public": True,
-        "rxtx_factor": 1.0,
     }
+    if call.version < (2, 102):
+        view |= {"OS-FLV-DISABLED:disabled": False, "rxtx_factor": 1.0}
     return view | ({"extra_specs": {}} if call.version >= (2, 61) else {})
 
 

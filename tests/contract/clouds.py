@@ -94,7 +94,10 @@ class Cloud:
         """Ask by plain HTTP, with the token of one of the cast."""
         connection = self.as_(by)
         url = connection.endpoint_for(service).rstrip("/") + path
-        sent = {"X-Auth-Token": connection.auth_token, "OpenStack-API-Version": f"compute {version}"}
+        sent = {
+            "X-Auth-Token": connection.auth_token,
+            "OpenStack-API-Version": f"compute {version}",
+        }
         if data is not None:
             sent["Content-Type"] = "application/json"
         answer = requests.request(
@@ -240,7 +243,7 @@ class Democloud(Cloud):
 
     def knobs(self, **values: float) -> None:
         """Set them over HTTP."""
-        none = {name: 0 for name in ("rescue_seconds", "unrescue_seconds", "spawn_seconds")}
+        none = dict.fromkeys(("rescue_seconds", "unrescue_seconds", "spawn_seconds"), 0)
         pickup = 0.2 if values else 0
         self._put({**none, "pickup_seconds": pickup, **values})
 

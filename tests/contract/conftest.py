@@ -17,7 +17,9 @@ LAB_HOME = Path(os.environ.get("LAB_HOME", "/var/tmp/rescue-lab"))
 
 
 @pytest.fixture(scope="session", params=["democloud", pytest.param("lab", marks=pytest.mark.lab)])
-def cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
+def cloud(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
     """Return a cloud with the lab's cast, empty at the start and at the end."""
     if request.param == "lab":
         yield from _lab()
@@ -30,7 +32,9 @@ def _democloud(clouds_yaml: Path) -> Iterator[Cloud]:
         base = url.removesuffix("/identity/v3")
         port = base.rsplit(":", 1)[1]
         command = [sys.executable, "-m", "democloud", "--seed", "lab", "--port", port]
-        printed = subprocess.run([*command, "--print-clouds-yaml"], check=True, capture_output=True, cwd=ROOT)
+        printed = subprocess.run(
+            [*command, "--print-clouds-yaml"], check=True, capture_output=True, cwd=ROOT
+        )
         clouds_yaml.write_bytes(printed.stdout)
         yield from _cleaned(Democloud(clouds_yaml, base))
 

@@ -131,8 +131,10 @@ def test_refused(cloud: Cloud, past: tuple[str, str, str]) -> None:
     )
     assert cloud.ask("GET", f"{path}?changes-since=yesterday").short == (
         400,
-        "badRequest: Invalid input for query parameters changes-since. "
-        "Value: yesterday. 'yesterday' is not a 'date-time'",
+        (
+            "badRequest: Invalid input for query parameters changes-since. "
+            "Value: yesterday. 'yesterday' is not a 'date-time'"
+        ),
     )
     assert cloud.ask("GET", f"{path}?marker=req-x").short == (
         400,

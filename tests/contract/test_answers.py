@@ -58,7 +58,10 @@ def test_other_than_text_is_refused(cloud: Cloud, active: str, value: object, sh
     said = cloud.act(active, "rescue", {"adminPass": value})
 
     sentence = f"Value: {shown}. {shown} is not of type 'string'"
-    assert said.short == (400, f"badRequest: Invalid input for field/attribute adminPass. {sentence}")
+    assert said.short == (
+        400,
+        f"badRequest: Invalid input for field/attribute adminPass. {sentence}",
+    )
     assert cloud.state(active) == "ACTIVE active -"
 
 

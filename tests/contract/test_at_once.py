@@ -6,8 +6,10 @@ from tests.contract.clouds import Cloud, Said
 
 LOST = (
     500,
-    "computeFault: Unexpected API Error. Please contact the administrator\n"
-    "<class 'nova.exception.UnexpectedTaskStateError'>",
+    (
+        "computeFault: Unexpected API Error. Please contact the administrator\n"
+        "<class 'nova.exception.UnexpectedTaskStateError'>"
+    ),
 )
 LATE = "conflictingRequest: Cannot 'rescue' instance <uuid> while it is in task_state rescuing"
 
@@ -34,4 +36,4 @@ def test_four_rescues_one_wins(cloud: Cloud, active: str) -> None:
     assert len(lost) == 3, answers
     assert {one.short for one in lost} <= {LOST, (409, LATE)}
     assert cloud.settle(active) == "RESCUE rescued -"
-    assert [one["action"] for one in cloud.actions(active)][0] == "rescue"
+    assert next(one["action"] for one in cloud.actions(active)) == "rescue"

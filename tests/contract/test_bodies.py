@@ -14,16 +14,20 @@ BODIES: dict[str, tuple[Any, tuple[int, str]]] = {
         {"rescue": {"password": "x"}},
         (
             400,
-            f"{FIELD} rescue. Value: {{'password': 'x'}}. "
-            "Additional properties are not allowed ('password' was unexpected)",
+            (
+                f"{FIELD} rescue. Value: {{'password': 'x'}}. "
+                "Additional properties are not allowed ('password' was unexpected)"
+            ),
         ),
     ),
     "two unknown fields": (
         {"rescue": {"b": "x", "a": 1}},
         (
             400,
-            f"{FIELD} rescue. Value: {{'b': 'x', 'a': 1}}. "
-            "Additional properties are not allowed ('a', 'b' were unexpected)",
+            (
+                f"{FIELD} rescue. Value: {{'b': 'x', 'a': 1}}. "
+                "Additional properties are not allowed ('a', 'b' were unexpected)"
+            ),
         ),
     ),
     "image no uuid": (
@@ -42,8 +46,10 @@ BODIES: dict[str, tuple[Any, tuple[int, str]]] = {
         {"rescue": {"rescue_image_ref": "http://cloud/images/1"}},
         (
             400,
-            f"{FIELD} rescue_image_ref. Value: http://cloud/images/1. "
-            "'http://cloud/images/1' is not a 'uuid'",
+            (
+                f"{FIELD} rescue_image_ref. Value: http://cloud/images/1. "
+                "'http://cloud/images/1' is not a 'uuid'"
+            ),
         ),
     ),
     "rescue a number": (
@@ -81,16 +87,20 @@ BODIES: dict[str, tuple[Any, tuple[int, str]]] = {
         {"reboot": {"type": "warm"}},
         (
             400,
-            f"{FIELD} type. Value: warm. 'warm' is not one of "
-            "['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft']",
+            (
+                f"{FIELD} type. Value: warm. 'warm' is not one of "
+                "['HARD', 'Hard', 'hard', 'SOFT', 'Soft', 'soft']"
+            ),
         ),
     ),
     "lock with an unknown field": (
         {"lock": {"x": 1}},
         (
             400,
-            f"{FIELD} lock. Value: {{'x': 1}}. "
-            "Additional properties are not allowed ('x' was unexpected)",
+            (
+                f"{FIELD} lock. Value: {{'x': 1}}. "
+                "Additional properties are not allowed ('x' was unexpected)"
+            ),
         ),
     ),
 }

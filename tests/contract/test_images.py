@@ -34,8 +34,10 @@ def test_image_with_a_property_nova_cannot_read(cloud: Cloud, active: str) -> No
 
     assert said.short == (
         500,
-        "computeFault: Unexpected API Error. Please contact the administrator\n"
-        "<class 'ValueError'>",
+        (
+            "computeFault: Unexpected API Error. Please contact the administrator\n"
+            "<class 'ValueError'>"
+        ),
     )
     assert cloud.state(active) == "ACTIVE active -"
 

@@ -107,12 +107,12 @@ def test_image_pages(cloud: Cloud) -> None:
     for _ in range(20):
         body = cloud.ask("GET", path, service="image").body
         assert len(body["images"]) <= 2
-        seen += [one["name"] for one in body["images"]]
+        seen += [(one["name"], one["id"]) for one in body["images"]]
         if "next" not in body:
             break
         path = body["next"]
 
-    assert set(PUBLIC) <= set(seen)
+    assert set(PUBLIC) <= {name for name, _ in seen}
     assert len(seen) == len({*seen})
     listed = cloud.as_("carol").image.images(limit=2, status="active")
     assert set(PUBLIC) <= {one.name for one in listed}

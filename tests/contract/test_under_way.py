@@ -42,7 +42,10 @@ def test_there_and_back(cloud: Cloud, active: str) -> None:
     hard = cloud.act(active, "reboot", {"type": "HARD"})
     assert hard.short == conflict("reboot", "task_state rescuing")
     assert cloud.act(active, "os-stop").short == conflict("stop", "task_state rescuing")
-    assert watch(cloud, active, "RESCUE rescued -") == ["ACTIVE active rescuing", "RESCUE rescued -"]
+    assert watch(cloud, active, "RESCUE rescued -") == [
+        "ACTIVE active rescuing",
+        "RESCUE rescued -",
+    ]
 
     assert cloud.act(active, "unrescue").short == (202, "")
     assert cloud.rescue(active).short == conflict("rescue", "vm_state rescued")

@@ -179,7 +179,9 @@ def test_revoked_token(cloud: Cloud) -> None:
     identity = session.config.get_auth_args()["auth_url"]
     headers = {"X-Auth-Token": token, "X-Subject-Token": token}
 
-    assert requests.delete(f"{identity}/auth/tokens", headers=headers, timeout=30).status_code == 204
+    assert (
+        requests.delete(f"{identity}/auth/tokens", headers=headers, timeout=30).status_code == 204
+    )
 
     answer = requests.get(f"{url}/servers", headers={"X-Auth-Token": token}, timeout=30)
     assert (answer.status_code, answer.json()) == (401, NO_TOKEN)
