@@ -88,6 +88,7 @@
       const key = `revealed:${block.dataset.autoReveal}`;
       if (localStorage.getItem(key)) return;
       localStorage.setItem(key, "1");
+      htmx.process(block); // not wired yet, the form would leave the page
       $("form", block).requestSubmit();
     });
   };
@@ -124,7 +125,6 @@
       if (event.detail.requestConfig?.triggeringEvent?.submitter) $("[data-copy-secret]", shown).focus({ preventScroll: true });
     });
   });
-  // Only when the swap has settled has htmx wired the new form; earlier it would leave the page.
   document.addEventListener("htmx:afterSettle", reveal);
   document.addEventListener("htmx:beforeRequest", (event) => { if (!quiet(event)) tell(""); });
   document.addEventListener("htmx:sendError", (event) => { if (!quiet(event)) tell(words().offline); });

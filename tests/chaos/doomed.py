@@ -1,9 +1,9 @@
 """A worker that dies by SIGKILL at a chosen point of a rescue: ``celery -A tests.chaos.doomed``.
 
-Points are counted for each rescue, over restarts, in DOOM_DIR: before and after each write of
-its row (the commit), and before each request to the cloud is sent and after its answer came.
-The file ``<rescue>.dies_at`` holds the number of the point at which the worker, parent and all,
-is killed; ``<rescue>.died`` says that it was.
+A point is before or after a write of the rescue's row (the commit), or before a request to the
+cloud is sent or after its answer came; ``before POST#1`` is the first of its kind. They are
+counted for each rescue, over restarts, in DOOM_DIR. The file ``<rescue>.dies_at`` names the point
+at which the worker, parent and all, is killed; ``<rescue>.died`` says that it was.
 """
 
 import os
@@ -32,11 +32,12 @@ def point(name: str) -> None:
     rescue = getattr(_now, "rescue", None)
     if rescue is None:
         return
-    count = DOOM / f"{rescue}.count"
-    seen = int(count.read_text() or 0) + 1 if count.exists() else 1
-    count.write_text(str(seen))
+    passed = DOOM / f"{rescue}.{name.replace(' ', '-')}"
+    with passed.open("a") as marks:
+        marks.write("x")
+    here = f"{name}#{passed.stat().st_size}"
     dies_at, died = DOOM / f"{rescue}.dies_at", DOOM / f"{rescue}.died"
-    if dies_at.exists() and not died.exists() and seen == int(dies_at.read_text()):
+    if dies_at.exists() and not died.exists() and here == dies_at.read_text():
         died.write_text(name)
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)

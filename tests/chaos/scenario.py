@@ -18,26 +18,26 @@ if TYPE_CHECKING:
     from tests.chaos.harness import Parts
 
 
-def play(parts: "Parts", points: int, patience: float) -> dict[str, Any]:
+def play(parts: "Parts", points: list[str], patience: float) -> dict[str, Any]:
     """Rescue every server, then exit every one, each with a kill at another point."""
     alice = _prepare(parts)
-    instances = list(Instance.objects.order_by("name")[:points])
+    instances = list(Instance.objects.order_by("name")[: len(points)])
     image = rescue.picker_for(instances[0]).preselected
     assert image is not None
     rescues = {}
-    for n, instance in enumerate(instances, start=1):
+    for point, instance in zip(points, instances, strict=True):
         row = rescue.start(
             instance=instance, image_ref=image.ref, by=alice, idempotency_key=uuid.uuid4()
         )
-        (parts.doom / f"{row.pk}.dies_at").write_text(str(n))
+        (parts.doom / f"{row.pk}.dies_at").write_text(point)
         rescues[row.pk] = instance.server_id
         tasks.nudge(row)
     ready_in = _until(parts, lambda row: row.state in IN_RESCUE, patience)
     result = _counted(parts, "rescue", ready_in) | _passwords(parts)
     _forget_points(parts)
-    for n, instance in enumerate(instances, start=1):
+    for point, instance in zip(points, instances, strict=True):
         row = Rescue.objects.open().get(instance=instance)
-        (parts.doom / f"{row.pk}.dies_at").write_text(str(n))
+        (parts.doom / f"{row.pk}.dies_at").write_text(point)
         tasks.nudge(rescue.request_exit(instance=_fresh(instance), by=alice))
     closed_in = _until(parts, lambda row: row.state == State.CLOSED, patience)
     result["exit"] = _counted(parts, "unrescue", closed_in)

@@ -1,27 +1,29 @@
-"""Kill the worker at every point of a rescue and of an exit: nothing is lost, nothing asked twice."""
+"""Kill the worker at every point of a rescue and of an exit: nothing is lost or asked twice."""
 
-from pathlib import Path
+import json
+import subprocess
+import sys
 
 import pytest
 
-from tests.chaos.harness import PATIENCE, run
-
-#: commits, requests sent and answers read of a rescue up to its third look; an exit has no more
-POINTS = 34
+from tests.chaos.harness import PATIENCE, POINTS
+from tests.services import ROOT
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(900)
-def test_a_worker_killed_at_any_point_loses_nothing(tmp_path: Path) -> None:
-    result = run(POINTS, tmp_path)
+def test_a_worker_killed_at_any_point_loses_nothing() -> None:
+    harness = [sys.executable, "-m", "tests.chaos.harness"]
+    printed = subprocess.run(harness, cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout
+    result = json.loads(printed)
     leaving = result["exit"]
     print(f"\n{result}")
-    assert result["deaths"] >= 25, "the worker has to die where it was told to"
-    assert leaving["deaths"] >= 25
-    assert {"before POST", "after POST"} <= result["died_at"].keys() & leaving["died_at"].keys()
-    assert result["states"] == {"READY": POINTS}
+    for part in (result, leaving):  # the last points may lie behind the end of a quick rescue
+        assert part["deaths"] >= len(POINTS) - 8, "the worker has to die where it was told to"
+        assert {"before POST", "after POST"} <= part["died_at"].keys()
+    assert result["states"] == {"READY": len(POINTS)}
     assert (result["lost_passwords"], result["wrong_passwords"]) == (0, 0)
     assert (result["second_posts"], leaving["second_posts"]) == (0, 0)
-    assert leaving["states"] == {"CLOSED": POINTS}
+    assert leaving["states"] == {"CLOSED": len(POINTS)}
     assert result["passwords_left"] == 0
     assert max(result["seconds_after_last_kill"], leaving["seconds_after_last_kill"]) < PATIENCE
