@@ -16,7 +16,7 @@ from instances.cloud import Cloud, CloudError, Server, open_account
 from instances.lifecycle import OPEN
 from instances.models import CloudMirror, Image, Instance, Rescue
 from instances.models.clock import now as clock_now
-from instances.models.mirror import clean, facts_of
+from instances.models.mirror import facts_of
 from teams.models import CloudAccount
 
 logger = logging.getLogger(__name__)
@@ -64,23 +64,27 @@ def sync(account_id: int) -> list[uuid.UUID]:
     mine = CloudMirror.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), pk=mirror.pk)
     if mine.update(lease_until=now + LEASE) != 1:
         return []
+    first = not mirror.first_sync_done
     try:
-        changed = _read_cloud(mirror, now)
-        problem = ""
+        changed, problem = _read_cloud(mirror, now)
     except CloudError as error:
         logger.warning("account %s: %s %s", account_id, error.kind, error.request_id)
         changed, problem = set(), error.kind
-    _settle(mirror, problem)
+    except Exception:  # whatever it was, the lease goes back and the page says so
+        logger.exception("account %s: not synchronised", account_id)
+        changed, problem = set(), "broken"
+    _settle(mirror, problem, first=first)
     return driver.heard_of(account_id, changed)
 
 
-def _read_cloud(mirror: CloudMirror, now: datetime) -> set[int]:
+def _read_cloud(mirror: CloudMirror, now: datetime) -> tuple[set[int], str]:
+    """Return the instances that changed, and what is wrong with the images, if anything."""
     cloud = open_account(mirror.account)
     if not mirror.project_id:
         _introduce(mirror, cloud)
-    if mirror.images_at is None or now - mirror.images_at > IMAGES_EVERY:
-        _sync_images(mirror, cloud)
-        mirror.images_at = now
+    # The first servers want their images' names; later a slow Glance comes after the servers.
+    images_first = mirror.images_at is None
+    problem = _images_if_due(mirror, cloud, now) if images_first else ""
     full = mirror.full_at is None or now - mirror.full_at > FULL_EVERY
     since = None if full else mirror.changes_since
     pass_ = _sync_servers(mirror, cloud.servers(changes_since=since and since - OVERLAP), now)
@@ -90,7 +94,22 @@ def _read_cloud(mirror: CloudMirror, now: datetime) -> set[int]:
     stamps = filter(None, (mirror.changes_since, pass_.newest))
     mirror.changes_since = max(stamps, default=now)
     mirror.synced_at = clock_now()
-    return pass_.changed
+    if not images_first:
+        problem = _images_if_due(mirror, cloud, now)
+    return pass_.changed, problem
+
+
+def _images_if_due(mirror: CloudMirror, cloud: Cloud, now: datetime) -> str:
+    """Read the images now and then; a Glance that is down does not hold up the servers."""
+    if mirror.images_at and now - mirror.images_at <= IMAGES_EVERY:
+        return ""
+    try:
+        _sync_images(mirror, cloud)
+    except CloudError as error:
+        logger.warning("account %s: images: %s", mirror.account_id, error.kind)
+        return error.kind
+    mirror.images_at = now
+    return ""
 
 
 def _introduce(mirror: CloudMirror, cloud: Cloud) -> None:
@@ -99,7 +118,7 @@ def _introduce(mirror: CloudMirror, cloud: Cloud) -> None:
     mirror.user_id, mirror.project_id = cloud.identity()
 
 
-def _settle(mirror: CloudMirror, problem: str) -> None:
+def _settle(mirror: CloudMirror, problem: str, *, first: bool) -> None:
     """Give the lease back and set the pace."""
     now = clock_now()
     moving = Rescue.objects.filter(instance__account_id=mirror.account_id, state__in=OPEN).exclude(
@@ -107,7 +126,7 @@ def _settle(mirror: CloudMirror, problem: str) -> None:
     )
     watched = events.watched_teams([mirror.account.team_id])
     pace = WATCHED_PACE if watched or moving.exists() else IDLE_PACE
-    if problem != mirror.problem or mirror.synced_at is None or mirror.full_at == mirror.synced_at:
+    if problem != mirror.problem or (first and mirror.first_sync_done):
         mirror.problem_since = now if problem else None
         mirror.problem = problem
         topics = [f"account:{mirror.account_id}", "list"]
@@ -174,7 +193,12 @@ def _announce(mirror: CloudMirror, created: list[Instance], differing: list[Inst
 
 
 def _update(row: Instance, facts: dict[str, Any]) -> bool:
-    """Set the facts on a row; tell whether any but the time of seeing differs."""
+    """Set the facts on a row; tell whether any but the time of seeing differs.
+
+    A row that was seen after this listing began, by a rescue's own look, knows better.
+    """
+    if row.seen_at > facts["seen_at"]:
+        return False
     differs = False
     for name, value in facts.items():
         if name == "deleted_at" and value and row.deleted_at:
@@ -201,7 +225,7 @@ def _sync_images(mirror: CloudMirror, cloud: Cloud) -> None:
         Image(
             account=mirror.account,
             image_id=image.image_id,
-            name=clean(image.name)[:255],
+            name=image.name,
             status=image.status,
             visibility=image.visibility,
             owner=image.owner,

@@ -38,6 +38,9 @@ MOST_PAGES = 500
 #: what reading JSON that is not what it should be may raise
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
 
+#: the SDK asks Glance six times within 16 s when it answers 503; we look again later instead
+ONCE: dict[str, Any] = {"connect_retries": 0, "status_code_retries": 0}
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -144,7 +147,7 @@ class Cloud:
         # Without a visibility Glance lists public, own and accepted shared images; hidden: no.
         url = f"/images?limit={PAGE}"
         for _page in range(MOST_PAGES):
-            answer = checked(self._connection.image.get(_from_v2(url), timeout=GET_TIMEOUT))
+            answer = checked(self._connection.image.get(_from_v2(url), timeout=GET_TIMEOUT, **ONCE))
             yield from answer["images"]
             url = answer.get("next")
             if not url:
@@ -219,7 +222,11 @@ class Cloud:
     def _json(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
         return checked(
             self._connection.compute.get(
-                path, params=query or {}, microversion=self.microversion(), timeout=GET_TIMEOUT
+                path,
+                params=query or {},
+                microversion=self.microversion(),
+                timeout=GET_TIMEOUT,
+                **ONCE,
             )
         )
 
@@ -230,8 +237,7 @@ class Cloud:
             json=body,
             microversion=self.microversion(),
             timeout=CALL_TIMEOUT.total_seconds(),
-            connect_retries=0,
-            status_code_retries=0,
+            **ONCE,
             log=False,  # at DEBUG keystoneauth prints bodies, and with them the password
         )
         return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))

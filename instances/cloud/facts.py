@@ -57,6 +57,20 @@ class Accepted:
     password: str = ""
 
 
+MOST = 2**31 - 1  # what a database's integer holds
+
+
+def _text(raw: Any, most: int = 255) -> str:
+    """Read a text as every database can hold it: no NUL, no half of a pair, not endless."""
+    if raw is None:
+        return ""
+    return str(raw).replace("\x00", "").encode(errors="replace").decode()[:most]
+
+
+def _number(raw: Any, most: int = MOST) -> int:
+    return max(0, min(int(raw or 0), most))
+
+
 def _time(text: Any) -> datetime | None:
     if not text:
         return None
@@ -67,37 +81,45 @@ def _time(text: Any) -> datetime | None:
 def server_from(raw: dict[str, Any]) -> Server:
     """Read a server of Nova's 2.47 to 2.96."""
     flavor = raw.get("flavor") or {}
+    status = _text(raw.get("status") or "UNKNOWN", 32)
     return Server(
-        server_id=str(raw["id"]),
-        name=raw.get("name"),
-        status=str(raw.get("status") or "UNKNOWN"),
-        vm_state=str(raw.get("OS-EXT-STS:vm_state") or ""),
-        task_state=raw.get("OS-EXT-STS:task_state"),
-        power_state=int(raw.get("OS-EXT-STS:power_state") or 0),
+        server_id=_id(raw["id"]),
+        name=None if raw.get("name") is None else _text(raw["name"]),
+        status=status,
+        vm_state=_text(raw.get("OS-EXT-STS:vm_state"), 32),
+        task_state=_text(raw.get("OS-EXT-STS:task_state"), 64) or None,
+        power_state=_number(raw.get("OS-EXT-STS:power_state")),
         locked=bool(raw.get("locked")),
         addresses=_addresses(raw.get("addresses") or {}),
-        image_id=str((raw.get("image") or {}).get("id") or ""),
-        flavor_name=str(flavor.get("original_name") or ""),
-        flavor_ram=int(flavor.get("ram") or 0),
-        flavor_disk=int(flavor.get("disk") or 0),
-        key_name=str(raw.get("key_name") or ""),
+        image_id=_text((raw.get("image") or {}).get("id"), 64),
+        flavor_name=_text(flavor.get("original_name")),
+        flavor_ram=_number(flavor.get("ram")),
+        flavor_disk=_number(flavor.get("disk")),
+        key_name=_text(raw.get("key_name")),
         config_drive=str(raw.get("config_drive")).lower() in ("true", "1"),
         volumes=len(raw.get("os-extended-volumes:volumes_attached") or ()),
-        fault=str((raw.get("fault") or {}).get("message") or ""),
+        fault=_text((raw.get("fault") or {}).get("message"), 2000),
         created_at=_time(raw.get("created")),
         launched_at=_time(raw.get("OS-SRV-USG:launched_at")),
         updated_at=_time(raw.get("updated")),
-        deleted=raw.get("status") in ("DELETED", "SOFT_DELETED"),
+        deleted=status in ("DELETED", "SOFT_DELETED"),
     )
+
+
+def _id(raw: Any) -> str:
+    """Read an id; what is not one cannot be asked for either."""
+    if not isinstance(raw, str) or not raw or len(raw) > 64 or not raw.isprintable():
+        raise ValueError("not an id")
+    return raw
 
 
 def _addresses(networks: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "address": str(port["addr"]),
-            "version": int(port.get("version") or 4),
-            "kind": str(port.get("OS-EXT-IPS:type") or "fixed"),
-            "network": str(network),
+            "address": _text(port["addr"], 64),
+            "version": _number(port.get("version") or 4),
+            "kind": _text(port.get("OS-EXT-IPS:type") or "fixed", 16),
+            "network": _text(network),
         }
         for network, ports in networks.items()
         for port in ports
@@ -114,17 +136,17 @@ _IMAGE_FIELDS = frozenset(
 def image_from(raw: dict[str, Any]) -> Image:
     """Read an image of Glance's v2; what it does not know itself is a property."""
     return Image(
-        image_id=str(raw["id"]),
-        name=str(raw.get("name") or ""),
-        status=str(raw.get("status") or ""),
-        visibility=str(raw.get("visibility") or ""),
-        owner=str(raw.get("owner") or ""),
+        image_id=_id(raw["id"]),
+        name=_text(raw.get("name")),
+        status=_text(raw.get("status"), 32),
+        visibility=_text(raw.get("visibility"), 32),
+        owner=_text(raw.get("owner"), 64),
         hidden=bool(raw.get("os_hidden")),
-        disk_format=str(raw.get("disk_format") or ""),
-        min_ram=int(raw.get("min_ram") or 0),
-        size=int(raw.get("size") or 0),
-        tags=[str(tag) for tag in raw.get("tags") or ()],
-        properties={k: str(v) for k, v in raw.items() if k not in _IMAGE_FIELDS},
+        disk_format=_text(raw.get("disk_format"), 32),
+        min_ram=_number(raw.get("min_ram")),
+        size=_number(raw.get("size"), 2**63 - 1),
+        tags=[_text(tag) for tag in raw.get("tags") or ()],
+        properties={_text(k): _text(v) for k, v in raw.items() if k not in _IMAGE_FIELDS},
         updated_at=_time(raw.get("updated_at")),
     )
 
@@ -133,9 +155,9 @@ def act_from(raw: dict[str, Any]) -> Act:
     """Read an instance action; members see its failure as the message ``Error`` alone."""
     events = raw.get("events") or []
     return Act(
-        request_id=str(raw["request_id"]),
-        action=str(raw["action"]),
-        user_id=raw.get("user_id"),
+        request_id=_text(raw["request_id"], 64),
+        action=_text(raw["action"]),
+        user_id=_text(raw.get("user_id")) or None,
         failed=raw.get("message") == "Error" or any(e.get("result") == "Error" for e in events),
         host_started_at=_time(events[-1].get("start_time")) if events else None,
         finished=any(e.get("finish_time") for e in events),

@@ -184,20 +184,15 @@ def facts_of(server: Any, *, image_names: dict[str, str], seen_at: datetime) -> 
     shown = [server.name, server.server_id, image_name, server.flavor_name]
     shown += [address["address"] for address in server.addresses]
     return facts | {
-        "name": clean(server.name or "")[:255],
+        "name": server.name or "",
         "image_name": image_name,
         "cloud_created_at": server.created_at,
         "cloud_updated_at": server.updated_at,
         "in_rescue_since": server.launched_at if server.vm_state == "rescued" else None,
-        "search_text": clean(" ".join(filter(None, shown))).lower(),
+        "search_text": " ".join(filter(None, shown)).lower(),
         "seen_at": seen_at,
         "deleted_at": seen_at if server.deleted else None,
     }
-
-
-def clean(text: str) -> str:
-    """Drop NUL, which PostgreSQL refuses in text."""
-    return text.replace("\x00", "")
 
 
 class ImageQuerySet(models.QuerySet["Image"]):
