@@ -55,7 +55,7 @@ def find_redis() -> str | None:
 
 def free_port(wanted: int) -> int:
     """Return the wanted port if it is free, else another."""
-    for port in (wanted, 0):
+    for port in (wanted if wanted < 65536 else 0, 0):
         with contextlib.suppress(OSError), socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             sock.bind(("127.0.0.1", port))
@@ -75,7 +75,7 @@ class Demo:
 
     def __init__(self, port: int, folder: Path, sockets: Path) -> None:
         self.port, self.folder, self.sockets = port, folder, sockets
-        self.cloud_port = free_port(port + 1)
+        self.cloud_port = free_port(port + 10000)
         self.parts: list[Part] = []
         self.environment = self._environment()
 
@@ -159,7 +159,7 @@ class Demo:
             keep = ["--dir", str(data), "--appendonly", "yes", "--save", ""]
             return self.part("redis", program, *where, *keep, "--maxmemory-policy", "noeviction")
         say("  No Redis found: using a slow imitation. Install redis-server for the real thing.")
-        port = free_port(self.port + 2)
+        port = free_port(self.port + 20000)
         self.environment["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
         return self.python("redis", "-c", _FAKE_REDIS, str(port))
 

@@ -132,8 +132,9 @@ class Postgres:
             free_port(),
             _unprivileged(),
         )
-        # pytest's folders are closed to others, and PostgreSQL's user is another.
         self.folder.mkdir(mode=0o700)
+        # PostgreSQL's user must reach its own folder.
+        self.folder.parent.chmod(self.folder.parent.stat().st_mode | 0o011)
         if self.user:
             os.chown(self.folder, self.user.pw_uid, self.user.pw_gid)
 

@@ -5,6 +5,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from rescuepanel.environment import new_key
-from tests.services import ROOT, RedisServer, free_port, stop, wait_until
+from tests.services import ROOT, Postgres, RedisServer, free_port, stop, wait_until
 
 SECRETS = ("SECRET_KEY", "ENCRYPTION_KEYS", "DATABASE_URL")
 
@@ -21,9 +22,8 @@ SECRETS = ("SECRET_KEY", "ENCRYPTION_KEYS", "DATABASE_URL")
 class Production:
     """Processes with the settings of docker-compose.yml."""
 
-    def __init__(self, folder: Path, redis_url: str) -> None:
+    def __init__(self, folder: Path, redis_url: str, database: str) -> None:
         self.folder, self.port = folder, free_port()
-        database = f"sqlite:///{folder / 'panel.sqlite3'}"
         for name, value in zip(SECRETS, (new_key(), new_key(), database), strict=True):
             (folder / name).write_text(value)
         secrets = {f"{name}_FILE": str(folder / name) for name in SECRETS}
@@ -56,10 +56,13 @@ class Production:
 
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
-    """Run web and worker as in production."""
+    """Run web and worker as in production, on PostgreSQL."""
     redis_server = RedisServer(tmp_path_factory.mktemp("redis"))
+    # Not in pytest's folder: that one is closed to PostgreSQL's user.
+    postgres = Postgres(Path(tempfile.mkdtemp()) / "postgres")
     redis_server.start()
-    panel = Production(tmp_path_factory.mktemp("production"), redis_server.url)
+    postgres.start()
+    panel = Production(tmp_path_factory.mktemp("production"), redis_server.url, postgres.url)
     panel.manage("collectstatic", "--no-input")
     panel.manage("migrate", "--no-input")
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -77,6 +80,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
         stop(web)
         stop(worker)
         redis_server.stop()
+        postgres.stop()
 
 
 def _answers(panel: Production) -> bool:
