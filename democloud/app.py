@@ -1,6 +1,7 @@
 """Put the services on one port, with the log of requests and the outages around them."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Callable
 from typing import Any
@@ -39,6 +40,14 @@ async def drop(send: Send) -> None:
         raise ConnectionAbortedError("democloud drops this connection")
     transport.abort()
     await asyncio.sleep(0.05)
+
+
+async def _until_gone(receive: Receive) -> None:
+    """Wait until the client has given up, or for a long time."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(HANG_SECONDS):
+            while (await receive())["type"] != "http.disconnect":
+                pass
 
 
 class Front:
@@ -85,7 +94,7 @@ class Front:
         self, outage: str | None, entry: dict[str, Any], scope: Scope, receive: Receive, send: Send
     ) -> None:
         if outage == "hang":
-            await asyncio.sleep(HANG_SECONDS)
+            await _until_gone(receive)
         if outage == "slow":
             await asyncio.sleep(self.cloud.knobs.outage_seconds)
         if outage in ("drop", "hang"):

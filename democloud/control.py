@@ -51,14 +51,21 @@ async def get_knobs(request: Request) -> Response:
     return JSONResponse(_cloud(request).knobs.as_dict())
 
 
+def _changes(raw: bytes) -> dict[str, Any]:
+    changes = json.loads(raw)
+    if not isinstance(changes, dict):
+        raise BadKnob("knobs are an object")
+    return changes
+
+
 async def put_knobs(request: Request) -> Response:
     """Set the knobs that are named; `token_expired: true` lets all tokens expire, once."""
     cloud = _cloud(request)
     try:
-        changes = json.loads(await request.body())
+        changes = _changes(await request.body())
         expire = changes.pop("token_expired", False)
         cloud.knobs.set(changes)
-    except (ValueError, AttributeError, BadKnob) as problem:
+    except (ValueError, BadKnob) as problem:
         return JSONResponse({"error": str(problem)}, 400)
     if expire:
         cloud.tokens.clear()

@@ -11,10 +11,11 @@ from democloud.http import Answer, Call, Refusal, note
 from democloud.nova_base import UNEXPECTED, check_lock, demand, find_server, wrong_state
 from democloud.nova_host import Job, record, settle_in
 from democloud.nova_rescue import rescue, unrescue
-from democloud.state import Server, fixed_uuid
+from democloud.state import Server, fixed_hex, fixed_uuid
 
 Run = Callable[[Call, Server, Any], Answer]
 ACCEPTED = 202
+SOMEONE_ELSE = fixed_hex("user", "someone else")
 
 
 @dataclass(frozen=True)
@@ -326,7 +327,7 @@ def _may_fail_first(call: Call, server: Server) -> None:
 def _someone_else_first(call: Call, server: Server, action: Action, value: Any) -> None:
     mine, call.request_id = call.request_id, f"req-{fixed_uuid('race', call.request_id)}"
     action.run(call, server, value)
-    server.actions[0].user_id = next(iter(call.cloud.users))
+    server.actions[0].user_id = SOMEONE_ELSE
     call.request_id = mine
     raise Refusal(500, UNEXPECTED.format("nova.exception.UnexpectedTaskStateError"))
 
