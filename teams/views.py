@@ -38,7 +38,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     form = AuthenticationForm(request, data=request.POST)
     if not form.is_valid():
         attempts.count(who)
-        return _door(request, form, then, 422, " ".join(form.non_field_errors()))
+        return _door(request, form, then, 422, " ".join(map(str, form.non_field_errors())))
     login(request, form.get_user())
     return redirect(then)
 

@@ -156,6 +156,12 @@ def action_url(action: MenuAction, instance: Instance) -> str:
 
 
 @register.filter
+def reachable_first(addresses: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put the address to reach a machine at before its others, as ``primary_address`` does."""
+    return sorted(addresses, key=lambda a: (a["kind"] != "floating", a["version"]))
+
+
+@register.filter
 def lasted(rescue: Rescue) -> int | None:
     """Count the seconds from the click to the end."""
     if rescue.ended_at is None:
