@@ -6,8 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
-# Tools that load Django need settings; the demo's generate themselves.
-CHECKED := DEMO=1 DEMO_DIR=.cache/check REDIS_URL=redis://127.0.0.1:6379/0
 
 .PHONY: help demo test check lab-test journeys messages lock clean
 
@@ -21,14 +19,7 @@ test: $(VENV)/.dev ## run all checks and tests
 	@scripts/test
 
 check: $(VENV)/.dev ## run linters, types, import contracts, migrations, templates, translations
-	$(RUN) -m ruff check .
-	$(RUN) -m ruff format --check .
-	$(CHECKED) $(RUN) -m mypy
-	$(CHECKED) $(VENV)/bin/lint-imports --no-cache
-	$(CHECKED) $(RUN) manage.py check --fail-level WARNING
-	$(CHECKED) $(RUN) manage.py makemigrations --check --dry-run
-	$(VENV)/bin/djlint --check --lint --quiet templates
-	$(RUN) scripts/check_messages.py
+	@scripts/check
 
 lab-test: $(VENV)/.dev ## run the flow and the contract suite against the real OpenStack lab
 	$(RUN) -m pytest -m lab -n 0 tests
@@ -37,8 +28,8 @@ journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 	$(RUN) -m pytest -m journey -n 0 tests
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
-	$(CHECKED) $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'
-	$(CHECKED) $(RUN) manage.py compilemessages --locale fr
+	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'
+	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py compilemessages --locale fr
 
 lock: $(VENV)/.dev ## renew requirements*.lock from pyproject.toml
 	@scripts/lock
