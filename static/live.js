@@ -3,6 +3,7 @@
 (() => {
   const $ = (selector) => document.querySelector(selector);
   const indicator = $("#live");
+  const title = document.title;
 
   // ---- refreshing: never under an open menu, nor while an answer for the same place is on its way
   const waiting = new Set();
@@ -55,9 +56,12 @@
       retry = setTimeout(open, 5000);
     });
   };
+  // In the background the stream is let go, but not while somebody waits for a rescue.
+  const rest = () => { if ($("article.tone-busy")) resting = setTimeout(rest, 60000); else close(); };
   document.addEventListener("visibilitychange", () => {
     clearTimeout(resting);
-    if (document.hidden) resting = setTimeout(close, 60000);
+    if (!document.hidden) document.title = title;
+    if (document.hidden) resting = setTimeout(rest, 60000);
     else open();
   });
 
@@ -80,7 +84,7 @@
   });
 
   // ---- the notification panel through its refreshes
-  let seen = new Map(), scrolled = 0, folded = false;
+  let seen = new Map(), scrolled = 0, folded = false, lost = "";
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.target?.querySelector(":popover-open")) {
@@ -88,6 +92,8 @@
       if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
       else searchAgain = detail.elt?.id === "search";
     }
+    const focus = document.activeElement;
+    lost = detail.target?.contains(focus) && focus.closest("article.rescue, #instances, #notifications")?.id;
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;
     folded = fold ? !fold.open : folded;
@@ -96,7 +102,8 @@
   document.addEventListener("htmx:afterSwap", () => {
     for (const [id, article] of headlines()) {
       if (seen.get(id) === article.dataset.headline) continue;
-      if (!seen.has(id)) { article.classList.add("fresh"); folded = false; }
+      if (!seen.has(id)) { article.classList.add("fresh"); folded = false; scrolled = 0; }
+      if (document.hidden) document.title = `● ${article.dataset.headline} · ${title}`;
       $("#announcer").textContent = `${article.querySelector("h2").textContent}: ${article.dataset.headline}`;
     }
     if ($(".panel-fold")) $(".panel-fold").open = !folded;
@@ -104,7 +111,16 @@
     seen = new Map([...headlines()].map(([id, a]) => [id, a.dataset.headline]));
     tick();
   });
+  // What had the focus may be gone with the swap: the keyboard goes on close by, not from the top.
+  const refocus = () => {
+    if (!lost || document.activeElement !== document.body) return;
+    const near = document.getElementById(lost)?.closest("article, #instances") ?? $(".panel-body") ?? $("#main");
+    near.tabIndex = -1;
+    near.focus({ preventScroll: true });
+    lost = "";
+  };
   document.addEventListener("htmx:afterSettle", (event) => {
+    refocus();
     const summary = $("#instances")?.dataset.summary;
     if (event.detail.target?.id === "instances" && document.activeElement?.id === "q" && summary) $("#announcer").textContent = summary;
   });

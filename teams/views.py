@@ -28,6 +28,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         return redirect(then)
     if request.method != "POST":
         form = AuthenticationForm(request, initial={"username": request.GET.get("as", "")})
+        if form.initial["username"]:
+            form.fields["username"].widget.attrs["autofocus"] = False
+            form.fields["password"].widget.attrs["autofocus"] = True
         return _door(request, form, then)
     who = attempts.key(request)
     if attempts.too_many(who):

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
@@ -190,3 +191,15 @@ def test_french_is_spoken(seen: Client, teams: SimpleNamespace) -> None:
     assert 'lang="fr"' in page
     assert "Actions pour web-1" in page
     assert "Démarrer en mode rescue" in page
+
+
+@pytest.mark.parametrize("template", ["400", "403", "403_csrf", "404", "405", "500"])
+def test_error_pages_need_nothing_of_the_request(template: str) -> None:
+    page = render_to_string(f"{template}.html")
+    assert "<html" in page
+    assert "</h1>" in page
+
+
+def test_somebody_without_a_team_is_told_what_to_do(client: Client, sam: Any) -> None:
+    client.force_login(sam)
+    assert "You are in no team yet" in client.get("/").content.decode()
