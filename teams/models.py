@@ -129,6 +129,16 @@ class CloudAccount(models.Model):
         return opened
 
 
+class AuditQuerySet(models.QuerySet["AuditEntry"]):
+    """The ways round ``save`` and ``delete`` are closed too; bulk updates come by here."""
+
+    def update(self, **changes: Any) -> int:
+        raise ValidationError("An audit entry is never changed.")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        raise ValidationError("An audit entry is never deleted.")
+
+
 class AuditEntry(models.Model):
     """One act, by one person, on one thing. Written once, never changed."""
 
@@ -139,6 +149,7 @@ class AuditEntry(models.Model):
     act = models.CharField(max_length=60)
     target = models.CharField(max_length=300)
     details = models.JSONField(default=dict)
+    objects = AuditQuerySet.as_manager()
 
     class Meta:
         ordering: ClassVar = ["-at", "-pk"]

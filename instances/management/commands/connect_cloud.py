@@ -9,6 +9,7 @@ from django.db import transaction
 from instances import cloud
 from teams import audit
 from teams.models import CloudAccount, Team
+from teams.secrets import CannotOpen
 
 
 class Command(BaseCommand):
@@ -41,7 +42,15 @@ def connect(team: Team, name: str, region_name: str, credential: dict[str, Any])
         name=name,
         defaults={"region_name": region_name, "auth_url": credential["auth"]["auth_url"]},
     )
-    if not account.sealed_credential or account.credential() != credential:
+    if _credential_of(account) != credential:
         account.keep_credential(credential)
         audit.record("account.connect", team=team, target=name, region=region_name)
     return account
+
+
+def _credential_of(account: CloudAccount) -> dict[str, Any] | None:
+    """Return what the account has; None for a new one, or when its key is gone."""
+    try:
+        return account.credential()
+    except CannotOpen:
+        return None

@@ -32,8 +32,11 @@ class Command(BaseCommand):
         self.stdout.write(f"Team {team.name}: owner {owner.email}.")
 
 
-def _ask_password() -> str:
-    """Ask for the new owner's password: on the terminal, else as a line on standard input."""
+def _ask_password() -> str | None:
+    """Ask for the new owner's password: on the terminal, else as a line on standard input.
+
+    None, and with it no way to sign in yet, when there is none.
+    """
     if sys.stdin.isatty():
-        return getpass.getpass("Password for the new owner: ")
-    return sys.stdin.readline().rstrip("\n")
+        return getpass.getpass("Password for the new owner: ") or None
+    return sys.stdin.readline().rstrip("\n") or None

@@ -1,0 +1,124 @@
+"""The operator's commands do their work once, however often they are run."""
+
+import io
+import json
+import sys
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from teams.models import AuditEntry, CloudAccount, Membership, Team, User
+
+pytestmark = pytest.mark.django_db
+
+
+def run(monkeypatch, *args, stdin="", **options):
+    monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+    out = io.StringIO()
+    call_command(*args, stdout=out, **options)
+    return out.getvalue()
+
+
+def test_create_team_twice(monkeypatch):
+    for _turn in range(2):
+        said = run(
+            monkeypatch, "create_team", "Acme", owner="Zoe@example.org", stdin="long enough\n"
+        )
+        assert "zoe@example.org" in said
+    team = Team.objects.get(name="Acme")
+    owner = User.objects.get()
+    assert owner.role_in(team) == "owner" and owner.check_password("long enough")
+    assert AuditEntry.objects.filter(act="team.create").count() == 1
+
+
+def test_create_team_makes_an_existing_member_its_owner(monkeypatch, teams, bob):
+    run(monkeypatch, "create_team", "Acme Web", owner="bob@example.org")
+    assert bob.role_in(teams.acme) == "owner"
+    assert bob.check_password("rescue-demo")
+
+
+def test_an_owner_without_a_password_cannot_sign_in(monkeypatch):
+    run(monkeypatch, "create_team", "Acme", owner="zoe@example.org", stdin="")
+    assert not User.objects.get().has_usable_password()
+
+
+CLOUDS = """
+clouds:
+  lab:
+    region_name: RegionOne
+    auth_type: v3applicationcredential
+    auth: {auth_url: "http://k/v3", application_credential_id: a, application_credential_secret: %s}
+"""
+
+
+@pytest.fixture
+def clouds(tmp_path, monkeypatch):
+    def write(secret):
+        (tmp_path / "clouds.yaml").write_text(CLOUDS % secret)
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(tmp_path / "clouds.yaml"))
+
+    write("one")
+    return write
+
+
+def test_connect_cloud_twice_and_with_a_new_secret(monkeypatch, teams, clouds):
+    for _turn in range(2):
+        run(monkeypatch, "connect_cloud", "Acme Web", os_cloud="lab")
+    account = CloudAccount.objects.get()
+    assert (account.name, account.region_name, account.team) == ("lab", "RegionOne", teams.acme)
+    assert account.credential_version == 1
+    assert AuditEntry.objects.filter(act="account.connect").count() == 1
+    clouds("two")
+    run(monkeypatch, "connect_cloud", "Acme Web", os_cloud="lab")
+    account.refresh_from_db()
+    assert account.credential_version == 2
+    assert account.credential()["auth"]["application_credential_secret"] == "two"
+    details = AuditEntry.objects.values_list("details", flat=True)
+    assert "two" not in json.dumps(list(details))
+
+
+def test_connect_cloud_renews_what_can_no_longer_be_opened(monkeypatch, teams, clouds, settings):
+    run(monkeypatch, "connect_cloud", "Acme Web", os_cloud="lab")
+    settings.ENCRYPTION_KEYS = [b"n" * 32]
+    run(monkeypatch, "connect_cloud", "Acme Web", os_cloud="lab")
+    assert CloudAccount.objects.get().credential()["auth"]["application_credential_id"] == "a"
+
+
+def test_connect_cloud_says_what_is_missing(monkeypatch, teams, clouds):
+    with pytest.raises(CommandError, match="create_team"):
+        run(monkeypatch, "connect_cloud", "No Such Team", os_cloud="lab")
+    with pytest.raises(CommandError, match="nowhere"):
+        run(monkeypatch, "connect_cloud", "Acme Web", os_cloud="nowhere")
+    assert not CloudAccount.objects.exists()
+
+
+def test_seed_demo_twice(monkeypatch):
+    one = {
+        "auth_type": "v3applicationcredential",
+        "region_name": "R",
+        "auth": {"auth_url": "http://k"},
+    }
+    given = json.dumps(dict.fromkeys(("Demo-GRA", "Demo-SBG", "Demo-Other"), one))
+    for _turn in range(2):
+        run(monkeypatch, "seed_demo", credentials="-", stdin=given)
+    assert User.objects.count() == 5 and Team.objects.count() == 2
+    roles = Membership.objects.order_by("user__email").values_list("user__name", "role")
+    assert list(roles) == [
+        ("Alice", "owner"), ("Bob", "member"), ("Carol", "reader"), ("Mallory", "owner"),
+    ]  # fmt: skip
+    assert User.objects.get(name="Sam").is_staff
+    assert not User.objects.get(name="Sam").memberships.exists()
+    owners = CloudAccount.objects.order_by("name").values_list("name", "team__name")
+    assert list(owners) == [
+        ("Demo-GRA", "Acme Web"), ("Demo-Other", "Other Corp"), ("Demo-SBG", "Acme Web"),
+    ]  # fmt: skip
+    assert set(CloudAccount.objects.values_list("credential_version", flat=True)) == {1}
+
+
+def test_seed_demo_keeps_what_people_changed(monkeypatch):
+    one = {"auth_type": "x", "region_name": "R", "auth": {"auth_url": "http://k"}}
+    given = json.dumps(dict.fromkeys(("Demo-GRA", "Demo-SBG", "Demo-Other"), one))
+    run(monkeypatch, "seed_demo", credentials="-", stdin=given)
+    Membership.objects.filter(user__name="Bob").update(role="reader")
+    run(monkeypatch, "seed_demo", credentials="-", stdin=given)
+    assert Membership.objects.get(user__name="Bob").role == "reader"
