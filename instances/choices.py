@@ -63,7 +63,7 @@ def picker_for(instance: Instance) -> Picker:
     ]
     judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
     best = min((verdict.preference for _image, verdict in judged), default=None)
-    offered = []
+    offered: list[ImageChoice] = []
     for image, verdict in judged:
         preselected = verdict.preference == best and not any(c.preselected for c in offered)
         offered.append(_choice(image, verdict, preselected=preselected))

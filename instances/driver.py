@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 PASSWORD_LETTERS = "bcdefghjknoprstuvx"  # noqa: S105
 PASSWORD_LENGTH = 31  # 129 bits
 BACK_OFF = (2.0, 5.0, 10.0, 20.0)  # seconds between looks at a cloud that does not answer
+AT_WORK = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
 CALL_LEASE = lifecycle.DOUBT_GRACE
 
 AUDITED = {
@@ -73,7 +74,7 @@ def step(rescue_id: uuid.UUID) -> float | None:
         return _write(rescue, Move(to=State.DENIED))
     try:
         cloud = open_account(rescue.instance.account)
-        server, seen = cloud.look(rescue.instance.server_id)
+        server, seen = _look(rescue, cloud)
     except CloudError as error:
         return _unseen(rescue, error)
     mirror(rescue.instance, server)
@@ -81,6 +82,21 @@ def step(rescue_id: uuid.UUID) -> float | None:
     if move.call is not None:
         return _call(rescue, cloud, move.call, seen)
     return _write(rescue, move, seen)
+
+
+def _look(rescue: Rescue, cloud: Cloud) -> tuple[Server | None, Seen]:
+    """Ask the cloud no more than the next decision needs: most looks find it still at work."""
+    phase = lifecycle.phase_of(State(rescue.state))
+    if phase is None:
+        return cloud.look(rescue.instance.server_id)
+    waited = clock_now() - (rescue.called_at or rescue.asked_at)
+    started = rescue.host_started_at is not None or phase.call is Call.UNRESCUE
+    brief = rescue.state == phase.waiting and started and waited < lifecycle.HOST_SILENT_AFTER
+    return cloud.look(
+        rescue.instance.server_id,
+        briefly_while=AT_WORK.get(phase.call, "") if brief else "",
+        events=rescue.state != phase.requested,
+    )
 
 
 def _right_was_withdrawn(rescue: Rescue) -> bool:
@@ -227,6 +243,8 @@ def _changes(rescue: Rescue, move: Move, changes: dict[str, Any]) -> dict[str, A
         changes.setdefault("failure_text", "")
     if move.to == State.READY:
         changes["ready_at"] = rescue.ready_at or now
+        if not rescue.host_started_at:  # it was done before we saw it begin
+            changes.setdefault("host_started_at", now)
     if move.to in IN_RESCUE and not move.reason:
         changes["next_at"] = None
     return changes

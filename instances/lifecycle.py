@@ -2,7 +2,7 @@
 
 ``decide(rescue, seen)`` takes what the row says and what the cloud showed, and returns the one
 move to make next. It is pure: no Django, no clock, no network; the caller carries the move out
-by compare-and-set. States and rules: docs/architecture.md, "The life of a rescue".
+by compare-and-set. See docs/architecture.md, "The life of a rescue".
 """
 
 from dataclasses import dataclass, field
@@ -59,17 +59,18 @@ class Phase:
     waiting: State
 
 
-PHASES = (
-    Phase(Call.RESCUE, State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING),
-    Phase(Call.UNRESCUE, State.EXIT_REQUESTED, State.EXIT_CALLING, State.EXIT_IN_DOUBT,
-          State.EXIT_WAITING),
-    Phase(Call.REBOOT, State.REBOOT_REQUESTED, State.REBOOT_CALLING, State.REBOOT_IN_DOUBT,
-          State.REBOOT_WAITING),
-)  # fmt: skip
-
-OPEN = frozenset({State.READY, State.EXTERNAL, State.STUCK, State.EXIT_STUCK}).union(
-    *((phase.requested, phase.calling, phase.in_doubt, phase.waiting) for phase in PHASES)
+STEPS = ("REQUESTED", "CALLING", "IN_DOUBT", "WAITING")
+PREFIXES = {Call.RESCUE: "", Call.UNRESCUE: "EXIT_", Call.REBOOT: "REBOOT_"}
+PHASES = tuple(
+    Phase(call, *(State[prefix + step] for step in STEPS)) for call, prefix in PREFIXES.items()
 )
+
+PHASE_OF = {State.STUCK: PHASES[0], State.EXIT_STUCK: PHASES[1]} | {
+    state: phase
+    for phase in PHASES
+    for state in (phase.requested, phase.calling, phase.in_doubt, phase.waiting)
+}
+OPEN = frozenset({State.READY, State.EXTERNAL} | PHASE_OF.keys())
 SETTLED = frozenset(State) - OPEN
 IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
 BROKEN = frozenset({State.FAILED_BROKEN, State.EXIT_BROKEN})
@@ -106,11 +107,9 @@ class Case:
     baseline: frozenset[str] = frozenset()
     #: request id of the call, when Nova told it
     request_id: str = ""
-    #: the cloud's id of the user our credential belongs to
-    cloud_user_id: str = ""
-    #: vm_state before the rescue
+    cloud_user_id: str = ""  # whose credential we use
     vm_state_before: str = ""
-    #: where an exit or a reboot goes back to when it cannot be asked for
+    #: where to go when it cannot be asked for
     fallback: State = State.EXPIRED
     #: Nova answered the last call with a clear no (409)
     conflict: bool = False
@@ -162,14 +161,7 @@ class Move:
 
 def phase_of(state: State) -> Phase | None:
     """Return the call a state belongs to; None for the states between calls."""
-    if state is State.STUCK:
-        return PHASES[0]
-    if state is State.EXIT_STUCK:
-        return PHASES[1]
-    for phase in PHASES:
-        if state in (phase.requested, phase.calling, phase.in_doubt, phase.waiting):
-            return phase
-    return None
+    return PHASE_OF.get(state)
 
 
 def decide(case: Case, seen: Seen) -> Move:
@@ -273,9 +265,8 @@ def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
         return done
     if case.conflict and case.calls == 1:
         # This POST was the only one and Nova said no to it: nothing was done.
-        return Move(
-            to=State.REFUSED if phase.call is Call.RESCUE else case.fallback, reason="conflict"
-        )
+        no = State.REFUSED if phase.call is Call.RESCUE else case.fallback
+        return Move(to=no, reason="conflict")
     if not seen.idle or early:
         return Move(wait=1)
     if case.calls >= MAX_CALLS:
@@ -358,7 +349,7 @@ def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> 
     reason = "host_silent" if silent and waited > HOST_SILENT_AFTER else ""
     if waited > STUCK_AFTER:
         return Move(to=stuck if case.state is waiting else None, wait=30, reason=reason)
-    return Move(wait=0.5 if waited < HOST_SILENT_AFTER else 3, reason=reason)
+    return Move(wait=0.4 if waited < HOST_SILENT_AFTER else 3, reason=reason)
 
 
 def _since(case: Case, seen: Seen) -> list[Act]:

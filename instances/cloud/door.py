@@ -145,11 +145,12 @@ class Cloud:
 
     def _image_pages(self) -> Iterator[dict[str, Any]]:
         # Without a visibility Glance lists public, own and accepted shared images; hidden: no.
-        url = f"/images?limit={PAGE}"
+        url: str = f"/images?limit={PAGE}"
         for _page in range(MOST_PAGES):
-            answer = checked(self._connection.image.get(_from_v2(url), timeout=GET_TIMEOUT, **ONCE))
+            path = _from_v2(url)
+            answer = checked(self._connection.image.get(path, timeout=GET_TIMEOUT, **ONCE))
             yield from answer["images"]
-            url = answer.get("next")
+            url = answer.get("next") or ""
             if not url:
                 return
             if not url.startswith("/"):  # our token goes nowhere else
@@ -168,8 +169,13 @@ class Cloud:
         path = f"/servers/{server_id}/os-instance-actions/{request_id}"
         return act_from(self._json(path)["instanceAction"])
 
-    def look(self, server_id: str) -> tuple[Server | None, Seen]:
+    def look(
+        self, server_id: str, *, briefly_while: str = "", events: bool = True
+    ) -> tuple[Server | None, Seen]:
         """Return the server and what a rescue's next move is decided from; a lost one is gone.
+
+        While its task is ``briefly_while``, the server alone is asked for; without ``events``,
+        or when it rests in rescue, its actions come without what the hosts did.
 
         The server is read before its actions, so that an action that shows as failed was
         failed after the state it is judged with.
@@ -180,9 +186,13 @@ class Cloud:
             return None, GONE
         if not server.vm_state:
             raise Broken("Nova cannot see the server: its cell is down")
+        if briefly_while and server.task_state == briefly_while:
+            return server, Seen(server.vm_state, server.task_state, server.locked)
+        resting = server.vm_state == "rescued" and server.task_state is None
+        actions = self._followed if events and not resting else self.actions
         try:
             return server, Seen(
-                server.vm_state, server.task_state, server.locked, self._followed(server_id)
+                server.vm_state, server.task_state, server.locked, actions(server_id)
             )
         except Gone:  # deleted between two questions, or no action to be seen: look again
             raise Broken("no actions") from None

@@ -175,8 +175,8 @@ def test_a_conflict_is_not_asked_again(demo, start, monkeypatch):
     row = start()
     look = Cloud.look
 
-    def look_then_lock(self, server_id):
-        seen = look(self, server_id)
+    def look_then_lock(self, server_id, **asked):
+        seen = look(self, server_id, **asked)
         demo.outside("web-1", "lock")
         return seen
 

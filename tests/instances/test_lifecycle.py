@@ -458,7 +458,7 @@ def test_the_waits_are_short_at_first_and_long_when_stuck():
         decide(case(S.WAITING, **OURS | {"called_at": ago(seconds=s)}), shown).wait
         for s in (1, 119, 121, 899, 901)
     ]
-    assert waits == [0.5, 0.5, 3, 3, 30]
+    assert waits == [0.4, 0.4, 3, 3, 30]
     assert decide(case(S.READY, **OURS), seen("rescued", act("rescue"))).wait is None
 
 
