@@ -98,6 +98,8 @@ def _serve(seed: Callable[[], Seed], options: argparse.Namespace) -> None:
         log_level=options.log_level,
         access_log=False,
         timeout_graceful_shutdown=1,
+        # Longer than clients keep a connection: a request must not meet one that is being closed.
+        timeout_keep_alive=75,
     )
 
 

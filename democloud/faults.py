@@ -15,6 +15,7 @@ SERVER_FAULTS = (
     "slow_reply",  # the answer comes only after so many seconds
     "429",  # too many requests; the value is Retry-After
     "unrescue_fails",  # the hypervisor fails to leave: ERROR and a fault
+    "cell_down",  # its database cannot be reached: lists show a bare server, UNKNOWN
     "auto_exit",  # Nova's rescue_timeout: leaves rescue by itself after so many seconds
 )
 WITH_SECONDS = ("slow_reply", "429", "auto_exit")
@@ -40,6 +41,7 @@ class Knobs:
     outage_seconds: float = 5.0
     token_seconds: float = 3600.0
     instance_password: bool = True
+    revoked_credentials: list[str] = field(default_factory=list)
     keystone_down: str | None = None
     nova_down: str | None = None
     glance_down: str | None = None
@@ -95,6 +97,8 @@ def _check(name: str, value: Any) -> None:
         raise BadKnob(f"there is no knob {name!r}")
     if name == "servers":
         _check_servers(value)
+    elif name == "revoked_credentials" and not isinstance(value, list):
+        raise BadKnob(f"{name} is a list of ids or names of application credentials")
     elif name.endswith("_down") and value not in (None, *OUTAGES):
         raise BadKnob(f"{name} is null or one of {', '.join(OUTAGES)}")
     elif name.endswith("_seconds") and (

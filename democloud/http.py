@@ -158,7 +158,16 @@ def check_token(call: Call) -> None:
 def valid_token(cloud: Cloud, wanted: str) -> Token | None:
     """Return a token that is known, not revoked and not expired."""
     token = cloud.tokens.get(wanted)
-    return token if token and token.expires_at > now() else None
+    if token is None or token.expires_at <= now() or revoked(cloud, token.credential_id):
+        return None
+    return token
+
+
+def revoked(cloud: Cloud, credential_id: str) -> bool:
+    """Tell whether a knob has made an application credential worthless."""
+    credential = cloud.credentials.get(credential_id)
+    names = {credential_id, credential.name if credential else ""} - {""}
+    return bool(names & set(cloud.knobs.revoked_credentials))
 
 
 def page(status: int, message: str) -> str:

@@ -15,6 +15,7 @@ from democloud.http import (
     Service,
     check_token,
     keystone_error,
+    revoked,
     valid_token,
 )
 from democloud.state import Cloud, Credential, Project, Token, User, fixed_hex
@@ -157,7 +158,7 @@ def _by_credential(cloud: Cloud, given: dict[str, Any]) -> tuple[User, Credentia
         user = _find_user(cloud, given.get("user", {}))
         mine = (c for c in cloud.credentials.values() if user and c.user_id == user.id)
         found = next((c for c in mine if c.name == given["name"]), None)
-    if found is None:
+    if found is None or revoked(cloud, found.id):
         raise Refusal(
             404, f"Could not find Application Credential: {given.get('id', given.get('name'))}."
         )

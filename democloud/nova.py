@@ -1,13 +1,13 @@
-"""Answer as Nova 2.1 to 2.104 does: servers, flavors, instance actions, key pairs."""
+"""Answer as Nova 2.1 to 2.104 does: servers, flavors, metadata, key pairs."""
 
 import secrets
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from starlette.routing import Route
 
 from democloud import nova_host, nova_query, nova_views
-from democloud.clock import parse
 from democloud.http import Answer, Call, Refusal, page
 from democloud.nova_actions import act, check_state
 from democloud.nova_base import (
@@ -17,10 +17,10 @@ from democloud.nova_base import (
     check_lock,
     demand,
     find_server,
-    invalid_query,
     written,
 )
-from democloud.state import Flavor, Image, Server
+from democloud.nova_history import list_actions, show_action
+from democloud.state import Address, Flavor, Image, Server
 
 METADATA_STATES = ("active", "paused", "suspended", "stopped")
 
@@ -50,10 +50,21 @@ def version(call: Call) -> Answer:
     return Answer(200, {"version": _v21(call) | {"media-types": [media]}})
 
 
+def _listed(
+    call: Call, page: list[Server], view: Callable[[Call, Server], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    down = [one for one in page if call.cloud.knobs.fault("cell_down", one.id, one.name)]
+    if not down:
+        return [view(call, one) for one in page]
+    if call.version < (2, 69):
+        return [view(call, one) for one in page if one not in down]
+    return [nova_views.unknown(call, one) if one in down else view(call, one) for one in page]
+
+
 def list_basic(call: Call) -> Answer:
     """List servers by name and id."""
     page, more = nova_query.find(call, policy="index")
-    body: dict[str, Any] = {"servers": [nova_views.basic(call, one) for one in page]}
+    body: dict[str, Any] = {"servers": _listed(call, page, nova_views.basic)}
     if more:
         body["servers_links"] = nova_query.next_link(call, "servers", page[-1].id)
     return Answer(200, body)
@@ -62,7 +73,7 @@ def list_basic(call: Call) -> Answer:
 def list_detail(call: Call) -> Answer:
     """List servers in full."""
     page, more = nova_query.find(call, policy="detail")
-    body: dict[str, Any] = {"servers": [nova_views.detail(call, one, single=False) for one in page]}
+    body: dict[str, Any] = {"servers": _listed(call, page, nova_views.listed)}
     if more:
         body["servers_links"] = nova_query.next_link(call, "servers/detail", page[-1].id)
     return Answer(200, body)
@@ -70,7 +81,12 @@ def list_detail(call: Call) -> Answer:
 
 def show_server(call: Call) -> Answer:
     """Return one server."""
-    return Answer(200, {"server": nova_views.detail(call, find_server(call))})
+    server = find_server(call)
+    if not call.cloud.knobs.fault("cell_down", server.id, server.name):
+        return Answer(200, {"server": nova_views.detail(call, server)})
+    if call.version < (2, 69):
+        raise Refusal(503, "The service is currently unable to serve this request.")
+    return Answer(200, {"server": nova_views.unknown(call, server)})
 
 
 def _boot_from(call: Call, wanted: dict[str, Any]) -> tuple[Flavor, Image | None]:
@@ -83,8 +99,14 @@ def _boot_from(call: Call, wanted: dict[str, Any]) -> tuple[Flavor, Image | None
     return flavor, image
 
 
+def _next_address(call: Call) -> Address:
+    number = len(call.region.servers) + 2
+    mac = f"fa:16:3e:ff:{number >> 8 & 255:02x}:{number & 255:02x}"
+    return Address(call.region.network, f"10.20.{number >> 8 & 255}.{number & 255}", mac=mac)
+
+
 def create_server(call: Call) -> Answer:
-    """Build a server; it takes no network here."""
+    """Build a server; with a network it gets one address."""
     demand(call, "servers:create")
     wanted = (call.json() or {}).get("server") or {}
     flavor, image = _boot_from(call, wanted)
@@ -106,6 +128,7 @@ def create_server(call: Call) -> Answer:
         config_drive=bool(wanted.get("config_drive", False)),
         hostname=wanted["name"],
         image_properties=dict(image.properties) if image else {},
+        addresses=[] if wanted.get("networks", "none") == "none" else [_next_address(call)],
     )
     call.region.servers[server.id] = server
     action = nova_host.record(call, server, "create")
@@ -145,52 +168,6 @@ def delete_server(call: Call) -> Answer:
             call, server, action, "compute_terminate_instance", seconds, nova_host.finish_delete
         )
     return Answer(204)
-
-
-def list_actions(call: Call) -> Answer:
-    """List what was done to a server, the newest first."""
-    server = find_server(call, deleted=call.version >= (2, 21))
-    actions, query = list(server.actions), call.request.query_params
-    limit = 1000
-    if call.version >= (2, 58):
-        actions, limit = _chosen(call, server)
-    page = actions[:limit]
-    body: dict[str, Any] = {
-        "instanceActions": [nova_views.action(call, server, one) for one in page]
-    }
-    if call.version >= (2, 58) and "limit" in query and len(page) == limit and page:
-        path = f"servers/{server.id}/os-instance-actions"
-        body["links"] = nova_query.next_link(call, path, page[-1].request_id)
-    return Answer(200, body)
-
-
-def _chosen(call: Call, server: Server) -> tuple[list[Any], int]:
-    query, actions = call.request.query_params, list(server.actions)
-    limit = query.get("limit", "1000")
-    if not limit.isdigit():
-        raise invalid_query("limit", limit, f"{limit!r} does not match '^[0-9]*$'")
-    if "changes-since" in query:
-        nova_query.check_time("changes-since", query["changes-since"])
-        actions = [one for one in actions if one.updated >= parse(query["changes-since"])]
-    if "marker" in query:
-        at = next((n for n, one in enumerate(actions) if one.request_id == query["marker"]), None)
-        if at is None:
-            raise Refusal(400, "Marker None could not be found.")
-        actions = actions[at + 1 :]
-    return actions, int(limit)
-
-
-def show_action(call: Call) -> Answer:
-    """Return one action with what the host did for it."""
-    server = find_server(call, deleted=call.version >= (2, 21))
-    wanted = call.param("id")
-    found = next((one for one in server.actions if one.request_id == wanted), None)
-    if found is None:
-        raise Refusal(404, f"Action {wanted} not found")
-    view = nova_views.action(call, server, found)
-    if call.version >= (2, 51) or call.is_admin:
-        view["events"] = [nova_views.event(call, server, one) for one in reversed(found.events)]
-    return Answer(200, {"instanceAction": view})
 
 
 def list_flavors(call: Call) -> Answer:
@@ -354,7 +331,7 @@ ROUTES = [
         methods=["GET", "PUT", "DELETE"],
     ),
     Route(f"{ONE}/os-server-password", SERVICE.endpoint(_of_server("password", ""))),
-    Route(f"{ONE}/ips", SERVICE.endpoint(_of_server("addresses", nova_views.addresses))),
+    Route(f"{ONE}/ips", SERVICE.endpoint(_of_server("addresses", nova_views.bare_addresses))),
     Route(
         f"{ONE}/os-volume_attachments", SERVICE.endpoint(_of_server("volumeAttachments", _volumes))
     ),

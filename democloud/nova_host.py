@@ -39,9 +39,11 @@ class Job:
     seconds: float
     finish: Callable[["Job"], None]
     done: bool = False
+    task: str | None = None
 
     def send(self) -> None:
         """Put it into the host's queue, as Nova's API does by a message."""
+        self.task = self.server.task_state
         pickup = min(self.cloud.knobs.pickup_seconds, self.seconds)
         self.cloud.agenda.later(pickup, self._pick_up)
 
@@ -59,6 +61,9 @@ class Job:
 
     def _finish(self) -> None:
         if self.server.deleted:
+            return
+        if self.server.task_state != self.task:
+            self.fail(f"Unexpected task state: expecting {self.task}")
             return
         self.finish(self)
         if not self.done:

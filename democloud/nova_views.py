@@ -72,6 +72,14 @@ def addresses(server: Server) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+def bare_addresses(server: Server) -> dict[str, list[dict[str, Any]]]:
+    """Return what /ips shows: less than the server itself."""
+    return {
+        network: [{"version": one["version"], "addr": one["addr"]} for one in found]
+        for network, found in addresses(server).items()
+    }
+
+
 def _address(one: Address) -> dict[str, Any]:
     return {
         "version": one.version,
@@ -165,6 +173,22 @@ def detail(call: Call, server: Server, *, single: bool = True) -> dict[str, Any]
         view |= _for_admins(call, server)
     view |= _by_version(call, server, single=single)
     return view
+
+
+def listed(call: Call, server: Server) -> dict[str, Any]:
+    """Return a server as lists in full show it."""
+    return detail(call, server, single=False)
+
+
+def unknown(call: Call, server: Server) -> dict[str, Any]:
+    """Return what Nova still knows of a server whose cell is down."""
+    return {
+        "id": server.id,
+        "status": "UNKNOWN",
+        "tenant_id": server.project_id,
+        "created": iso(server.created),
+        "links": links(call, "servers", server.id),
+    }
 
 
 def _for_admins(call: Call, server: Server) -> dict[str, Any]:

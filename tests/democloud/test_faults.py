@@ -146,6 +146,39 @@ def test_auto_exit_spares_a_later_rescue(demo: Demo) -> None:
     assert status(demo) == "RESCUE -"
 
 
+def test_cell_down(demo: Demo) -> None:
+    ident = demo.server("web-1")["id"]
+    demo.knobs(servers={"web-1": {"cell_down": True}})
+
+    listed = demo.ask("GET", "/servers/detail").json()["servers"]
+    shown = demo.ask("GET", f"/servers/{ident}").json()["server"]
+
+    (bare,) = [one for one in listed if one["id"] == ident]
+    assert bare == shown
+    assert set(bare) == {"id", "status", "tenant_id", "created", "links"}
+    assert bare["status"] == "UNKNOWN"
+    assert len(listed) == 26
+
+
+def test_late_host_does_not_rescue_what_was_reset(demo: Demo) -> None:
+    demo.knobs(servers={"web-1": {"host_silent": True}})
+    demo.act("web-1", "rescue")
+    demo.control("POST", "outside/web-1/resetState")
+    demo.knobs(servers={})
+    until(lambda: any(one["message"] == "Error" for one in demo.actions("web-1")))
+
+    assert status(demo) == "ACTIVE -"
+
+
+def test_revoked_credential(demo: Demo) -> None:
+    demo.token()
+    demo.knobs(revoked_credentials=["acme"])
+
+    assert demo.sign_in().status_code == 404
+    assert demo.ask("GET", "/servers").status_code == 401
+    assert demo.sign_in("othercorp").status_code == 201
+
+
 @pytest.mark.parametrize(
     ("name", "expected"), [("legacy-norescue", "ERROR -"), ("slow-boot", "ACTIVE rescuing")]
 )
