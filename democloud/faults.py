@@ -48,6 +48,10 @@ class Knobs:
     neutron_down: str | None = None
     servers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
+    def is_away(self, service: str) -> bool:
+        """Tell whether the other services cannot reach this one either."""
+        return getattr(self, f"{service}_down") in ("503", "drop")
+
     def set(self, changes: dict[str, Any]) -> None:
         """Set the knobs that are named; all or, if one is wrong, none of them."""
         for name, value in changes.items():

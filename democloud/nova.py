@@ -14,6 +14,7 @@ from democloud.nova_base import (
     HIGHEST,
     LOWEST,
     SERVICE,
+    UNEXPECTED,
     check_lock,
     demand,
     find_server,
@@ -61,6 +62,13 @@ def _listed(
     return [nova_views.unknown(call, one) if one in down else view(call, one) for one in page]
 
 
+def _needs_neutron(call: Call) -> None:
+    # Nova asks Neutron for the security groups of each server it shows in full.
+    if call.cloud.knobs.is_away("neutron"):
+        name = "keystoneauth1.exceptions.connection.ConnectFailure"
+        raise Refusal(500, UNEXPECTED.format(name))
+
+
 def list_basic(call: Call) -> Answer:
     """List servers by name and id."""
     page, more = nova_query.find(call, policy="index")
@@ -72,6 +80,7 @@ def list_basic(call: Call) -> Answer:
 
 def list_detail(call: Call) -> Answer:
     """List servers in full."""
+    _needs_neutron(call)
     page, more = nova_query.find(call, policy="detail")
     body: dict[str, Any] = {"servers": _listed(call, page, nova_views.listed)}
     if more:
@@ -81,6 +90,7 @@ def list_detail(call: Call) -> Answer:
 
 def show_server(call: Call) -> Answer:
     """Return one server."""
+    _needs_neutron(call)
     server = find_server(call)
     if not call.cloud.knobs.fault("cell_down", server.id, server.name):
         return Answer(200, {"server": nova_views.detail(call, server)})

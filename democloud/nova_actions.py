@@ -11,7 +11,7 @@ from democloud.http import Answer, Call, Refusal, note
 from democloud.nova_base import UNEXPECTED, check_lock, demand, find_server, wrong_state
 from democloud.nova_host import Job, record, settle_in
 from democloud.nova_rescue import rescue, unrescue
-from democloud.state import Server, fixed_hex, fixed_uuid
+from democloud.state import Image, Server, fixed_hex, fixed_uuid
 
 Run = Callable[[Call, Server, Any], Answer]
 ACCEPTED = 202
@@ -99,6 +99,12 @@ def _revert_resize(call: Call, server: Server, _value: Any) -> Answer:
 def _create_image(call: Call, server: Server, value: Any) -> Answer:
     record(call, server, "createImage")
     image = fixed_uuid("snapshot", call.request_id)
+    origin = {"image_type": "snapshot", "base_image_ref": server.image_id}
+    properties = {**server.image_properties, **origin, "instance_uuid": server.id}
+    owner = call.who.project_id
+    call.region.images[image] = Image(
+        image, value["name"], owner, "private", properties=properties, min_disk=server.flavor.disk
+    )
     location = {"Location": f"{call.base}/{call.region.slug}/compute/v2.1/images/{image}"}
     return Answer(
         ACCEPTED, {"image_id": image} if call.version >= (2, 45) else None, headers=location

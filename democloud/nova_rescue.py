@@ -54,6 +54,8 @@ def _seconds(call: Call, server: Server, usual: float) -> float:
 
 
 def _suitable(call: Call, ref: str) -> Image:
+    if call.cloud.knobs.is_away("glance"):
+        raise Refusal(500, UNEXPECTED.format("nova.exception.GlanceConnectionFailed"))
     image = call.region.images.get(ref)
     if image is None or not (call.is_admin or visible_to(image, call.who.project_id)):
         raise Refusal(400, f"Requested rescue image '{ref}' is not supported")

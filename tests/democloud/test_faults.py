@@ -234,6 +234,30 @@ def test_keystone_down_nova_goes_on(demo: Demo) -> None:
     assert demo.ask("GET", "/servers").status_code == 200
 
 
+def test_glance_away_nova_misses_it(demo: Demo) -> None:
+    image = demo.server("web-1")["image"]["id"]
+    demo.knobs(glance_down="503")
+
+    answer = demo.act("web-1", "rescue", {"rescue_image_ref": image})
+
+    assert answer.status_code == 500
+    assert "GlanceConnectionFailed" in answer.json()["computeFault"]["message"]
+    assert demo.act("web-1", "rescue").status_code == 200, "without image none is asked for"
+
+
+def test_neutron_away_nova_misses_it(demo: Demo) -> None:
+    ident = demo.server("web-1")["id"]
+    demo.knobs(neutron_down="drop")
+
+    assert demo.ask("GET", "/servers/detail").status_code == 500
+    assert demo.ask("GET", f"/servers/{ident}").status_code == 500
+    assert demo.ask("POST", f"/servers/{ident}/action", {"rescue": None}).status_code == 200
+    time.sleep(0.2)
+    demo.knobs(neutron_down=None)
+    assert status(demo) == "ACTIVE -"
+    assert demo.actions("web-1")[0]["message"] == "Error"
+
+
 def test_all_tokens_expire_once(demo: Demo) -> None:
     old = demo.token()
     demo.knobs(token_expired=True)
