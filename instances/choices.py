@@ -85,8 +85,7 @@ def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
 
 def _listed(image: Image) -> bool:
     """The operator named this image, by id or name, as one for rescue that takes the password."""
-    named: list[str] = getattr(settings, "RESCUE_IMAGES", [])
-    return image.image_id in named or image.name in named
+    return not {image.image_id, image.name}.isdisjoint(settings.RESCUE_IMAGES)
 
 
 def _image_facts(image: Image) -> ImageFacts:

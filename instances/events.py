@@ -15,6 +15,8 @@ from django.db import transaction
 CHANNEL = "rescuepanel:events"
 WATCHED = "rescuepanel:watched:{team}"  # set by the stream while a member has a page open
 
+WATCHED_FOR = 45  # seconds
+
 logger = logging.getLogger(__name__)
 
 
@@ -36,6 +38,17 @@ def _publish(message: str) -> None:
         _redis().publish(CHANNEL, message)
     except redis.RedisError as error:
         logger.warning("change not announced: %s", type(error).__name__)
+
+
+def watch(team_ids: Iterable[int]) -> None:
+    """Say that somebody looks at these teams: a page view counts where no stream can."""
+    try:
+        with _redis().pipeline(transaction=False) as batch:
+            for pk in team_ids:
+                batch.set(WATCHED.format(team=pk), "1", ex=WATCHED_FOR)
+            batch.execute()
+    except redis.RedisError as error:
+        logger.warning("watching not announced: %s", type(error).__name__)
 
 
 def watched_teams(team_ids: Iterable[int]) -> set[int]:

@@ -105,8 +105,7 @@ class Case:
     calls: int = 0
     #: request ids of the actions that were there before the call
     baseline: frozenset[str] = frozenset()
-    #: request id of the call, when Nova told it
-    request_id: str = ""
+    request_id: str = ""  # of the call, when Nova told it
     cloud_user_id: str = ""  # whose credential we use
     vm_state_before: str = ""
     #: where to go when it cannot be asked for

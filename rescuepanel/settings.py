@@ -174,6 +174,9 @@ X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
 
+# Images, by id or name, that read the temporary password though nothing on them says so
+RESCUE_IMAGES = env.words("RESCUE_IMAGES")
+
 # Languages
 USE_I18N = USE_TZ = True
 TIME_ZONE = "UTC"

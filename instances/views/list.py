@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from instances import rescue
+from instances import events, rescue
 from instances.models import Instance
 from instances.views.gates import Request, page, wants_fragment
 from teams.models import CloudAccount, Team, User
@@ -193,6 +193,7 @@ def _read(account: CloudAccount) -> bool:
 def instance_list(request: Request) -> HttpResponse:
     """Show the list, or only its table to an open page."""
     view = ListView(request.user, request.GET.dict(), request.get_full_path())
+    events.watch({account.team_id for account in view.accounts})
     template = "_table" if wants_fragment(request) else "list"
     return render(request, f"instances/{template}.html", {"view": view})
 
