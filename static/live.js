@@ -84,7 +84,7 @@
   });
 
   // ---- the notification panel through its refreshes
-  let seen = new Map(), scrolled = 0, folded = false, lost = "";
+  let seen = new Map(), scrolled = 0, folded = false, lost = [];
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.target?.querySelector(":popover-open")) {
@@ -93,7 +93,7 @@
       else searchAgain = detail.elt?.id === "search";
     }
     const focus = document.activeElement;
-    lost = detail.target?.contains(focus) && focus.closest("article.rescue, #instances, #notifications")?.id;
+    if (detail.target?.contains(focus)) lost = [focus.id, focus.closest("article.rescue, #instances")?.id];
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;
     folded = fold ? !fold.open : folded;
@@ -113,11 +113,12 @@
   });
   // What had the focus may be gone with the swap: the keyboard goes on close by, not from the top.
   const refocus = () => {
-    if (!lost || document.activeElement !== document.body) return;
-    const near = document.getElementById(lost)?.closest("article, #instances") ?? $(".panel-body") ?? $("#main");
-    near.tabIndex = -1;
+    const [same, around] = lost;
+    lost = [];
+    if (same === undefined || document.activeElement !== document.body) return;
+    const near = document.getElementById(same) ?? document.getElementById(around) ?? $(".panel-body") ?? $("#main");
+    if (near.tabIndex < 0) near.tabIndex = -1;
     near.focus({ preventScroll: true });
-    lost = "";
   };
   document.addEventListener("htmx:afterSettle", (event) => {
     refocus();

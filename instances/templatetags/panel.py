@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from django import template
-from django.http import HttpRequest
 from django.template.context import Context
 from django.urls import reverse
 from django.utils import timezone
@@ -17,26 +15,13 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from lucide.templatetags.lucide import lucide
 
-from instances.lifecycle import BROKEN, State
+from instances.cards import cards_for
 from instances.models import Instance, Rescue
 from instances.rescue import MenuAction
-from teams.models import Team
-from teams.permissions import Right
 
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
-PANEL_HOLDS = 12
-WORTH_ANOTHER_TRY = frozenset({State.FAILED_CLEAN, State.REFUSED, State.EXPIRED})
-
-
-@dataclass(frozen=True)
-class Button:
-    key: str
-    label: str
-    url: str
-    method: str = "get"
-    main: bool = False
 
 
 @lru_cache(maxsize=256)
@@ -101,45 +86,8 @@ def ticking(moment: datetime | None, form: str = "duration") -> SafeString | str
 @register.inclusion_tag("instances/_notifications.html", takes_context=True)
 def notification_panel(context: Context) -> dict[str, object]:
     """Draw the rescues this person follows."""
-    return notification_context(context["request"])
-
-
-def notification_context(request: HttpRequest) -> dict[str, object]:
-    """Collect what the notification panel shows to the person of a request."""
-    user = request.user
-    operable = set(Team.objects.of(user, Right.OPERATE).values_list("pk", flat=True))
-    rescues = Rescue.objects.in_panel_of(user)[:PANEL_HOLDS]
-    shown = [_card(r, user, r.instance.account.team_id in operable) for r in rescues]
-    return {"request": request, "user": user, "cards": shown}
-
-
-def _card(rescue: Rescue, user: Any, may_operate: bool) -> dict[str, object]:
-    return {
-        "rescue": rescue,
-        "shows_password": may_operate and rescue.shows_password_to(user),
-        "reveals": may_operate and rescue.reveals_automatically_for(user),
-        "buttons": _buttons(rescue) if may_operate else [],
-        "mine": rescue.requested_by_id == user.pk,
-    }
-
-
-def _buttons(rescue: Rescue) -> list[Button]:
-    """List what one can do about a rescue from its notification."""
-    of_instance = [rescue.instance_id]
-    again = reverse("instances:start_rescue", args=of_instance)
-    if rescue.state == State.REQUESTED:
-        return [
-            Button("cancel", _("Cancel"), reverse("instances:cancel", args=[rescue.pk]), "post")
-        ]
-    if rescue.is_ready:
-        url = reverse("instances:exit_rescue", args=of_instance)
-        return [Button("exit", _("Exit rescue mode"), url, main=True)]
-    if rescue.state in BROKEN:
-        url = reverse("instances:hard_reboot", args=of_instance)
-        return [Button("reboot", _("Hard reboot"), url, main=True)]
-    if rescue.state in WORTH_ANOTHER_TRY:
-        return [Button("again", _("Try again"), again)]
-    return []
+    user = context["request"].user
+    return {"request": context["request"], "cards": cards_for(user)}
 
 
 @register.filter

@@ -6,10 +6,11 @@ from typing import Any
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
-from instances import rescue
+from instances import rescue as use_cases
+from instances.cards import cards_for
 from instances.models import Rescue
-from instances.templatetags.panel import notification_context
 from instances.views.gates import Request, followed, page, wants_fragment
+from teams.models import User
 
 
 @page("GET", "HEAD")
@@ -17,7 +18,7 @@ def notifications(request: Request) -> HttpResponse:
     """Show the panel again, or a page that holds it."""
     if not wants_fragment(request):
         return render(request, "instances/notifications.html")
-    return render(request, "instances/_notifications.html", notification_context(request))
+    return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})
 
 
 @page("POST")
@@ -27,8 +28,8 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
     context: dict[str, Any] = {"rescue": shown}
     status = 200
     try:
-        context["password"] = rescue.reveal_password(rescue=shown, by=request.user)
-    except rescue.NotPossible as problem:
+        context["password"] = use_cases.reveal_password(rescue=shown, by=request.user)
+    except use_cases.NotPossible as problem:
         context["problem"], status = problem.sentence, 409
     template = "_password" if wants_fragment(request) else "password"
     return render(request, f"instances/{template}.html", context, status=status)
@@ -37,20 +38,28 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
 @page("POST")
 def cancel(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Take a request back before the cloud was asked."""
-    return _acted(request, followed(request, pk), rescue.cancel)
+    return _acted(request, followed(request, pk), use_cases.cancel)
 
 
 @page("POST")
 def dismiss(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Put a notification away."""
-    return _acted(request, followed(request, pk), rescue.dismiss)
+    return _acted(request, followed(request, pk), _dismiss)
+
+
+def _dismiss(*, rescue: Rescue, by: User) -> None:
+    """Put away a notification and the earlier ones it had taken the place of."""
+    use_cases.dismiss(rescue=rescue, by=by)
+    told = Rescue.objects.in_panel_of(by).filter(instance=rescue.instance_id)
+    for earlier in told.filter(created_at__lt=rescue.created_at):
+        use_cases.dismiss(rescue=earlier, by=by)
 
 
 def _acted(request: Request, on: Rescue, use_case: Any) -> HttpResponse:
     try:
         use_case(rescue=on, by=request.user)
-    except rescue.NotPossible as problem:
+    except use_cases.NotPossible as problem:
         return render(request, "409.html", {"sentence": problem.sentence}, status=409)
     if not wants_fragment(request):
         return redirect("instances:list")
-    return render(request, "instances/_notifications.html", notification_context(request))
+    return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})

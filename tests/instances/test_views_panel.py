@@ -166,3 +166,15 @@ def test_an_ended_session_reloads_the_page_instead_of_filling_a_fragment(
 ) -> None:
     answer = client.get("/notifications", headers=HTMX, follow=True)
     assert answer.headers["HX-Refresh"] == "true"
+
+
+def test_a_later_rescue_takes_the_place_of_an_earlier_one(
+    client: Client, rescued: Instance, alice: Any
+) -> None:
+    earlier = rows.rescue(rescued, "FAILED_CLEAN", alice)
+    later = rows.rescue(rescued, "FAILED_CLEAN", alice)
+    page = as_(client, alice).get("/").content.decode()
+    assert f'id="rescue-{later.pk}"' in page
+    assert f'id="rescue-{earlier.pk}"' not in page
+    client.post(f"/rescues/{later.pk}/dismiss")
+    assert 'class="rescue ' not in client.get("/").content.decode()

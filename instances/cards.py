@@ -1,0 +1,76 @@
+"""What the notification panel shows somebody: one card an instance, and what can be done about it."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from django.urls import reverse
+from django.utils.translation import gettext as _
+
+from instances.lifecycle import BROKEN, State
+from instances.models import Rescue
+from teams.models import Team
+from teams.permissions import Right
+
+if TYPE_CHECKING:
+    from teams.models import User
+
+PANEL_HOLDS = 12
+WORTH_ANOTHER_TRY = frozenset({State.FAILED_CLEAN, State.REFUSED, State.EXPIRED})
+
+
+@dataclass(frozen=True)
+class Button:
+    key: str
+    label: str
+    url: str
+    method: str = "get"
+    main: bool = False
+
+
+@dataclass(frozen=True)
+class Card:
+    rescue: Rescue
+    shows_password: bool
+    #: the password appears by itself, in the browser of the one who asked
+    reveals: bool
+    buttons: list[Button]
+
+
+def cards_for(user: "User") -> list[Card]:
+    """List the newest rescue of each instance that somebody follows."""
+    operable = set(Team.objects.of(user, Right.OPERATE).values_list("pk", flat=True))
+    newest: dict[int, Rescue] = {}
+    for rescue in Rescue.objects.in_panel_of(user)[: 2 * PANEL_HOLDS]:
+        # A later rescue of the same machine takes the place of what was told of an earlier one.
+        newest.setdefault(rescue.instance_id, rescue)
+    return [
+        _card(rescue, user, may_operate=rescue.instance.account.team_id in operable)
+        for rescue in list(newest.values())[:PANEL_HOLDS]
+    ]
+
+
+def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
+    return Card(
+        rescue=rescue,
+        shows_password=may_operate and rescue.shows_password_to(user),
+        reveals=may_operate and rescue.reveals_automatically_for(user),
+        buttons=_buttons(rescue) if may_operate else [],
+    )
+
+
+def _buttons(rescue: Rescue) -> list[Button]:
+    """List what one can do about a rescue from its notification."""
+    instance = [rescue.instance_id]
+    if rescue.state == State.REQUESTED:
+        url = reverse("instances:cancel", args=[rescue.pk])
+        return [Button("cancel", _("Cancel"), url, method="post")]
+    if rescue.is_ready:
+        url = reverse("instances:exit_rescue", args=instance)
+        return [Button("exit", _("Exit rescue mode"), url, main=True)]
+    if rescue.state in BROKEN:
+        url = reverse("instances:hard_reboot", args=instance)
+        return [Button("reboot", _("Hard reboot"), url, main=True)]
+    if rescue.state in WORTH_ANOTHER_TRY:
+        url = reverse("instances:start_rescue", args=instance)
+        return [Button("again", _("Try again"), url)]
+    return []
