@@ -231,6 +231,7 @@ def test_watching_is_read_from_redis(synced, redis_server, settings):
     settings.REDIS_URL = redis_server.url
     events._redis.cache_clear()
     link = redis.Redis.from_url(redis_server.url)
+    link.flushdb()
     assert events.watched_teams([synced.team_id]) == set()
     link.set(events.WATCHED.format(team=synced.team_id), "1", ex=5)
     assert events.watched_teams([synced.team_id, 999_999]) == {synced.team_id}
