@@ -313,7 +313,7 @@ def _waiting_exit(case: Case, seen: Seen) -> Move:
         return Move(to=State.CLOSED)
     if seen.idle and act is not None and act.failed:
         return Move(to=case.fallback, reason="exit_failed")
-    if seen.idle and act is not None and act.finished and _waited(case) > SETTLE_AFTER:
+    if seen.idle and any(later.action == Call.RESCUE for later in _since(case, seen)):
         return Move(to=State.CLOSED)  # exited, and rescued again by somebody else meanwhile
     if seen.idle and _waited(case) > STUCK_AFTER:
         return Move(to=case.fallback, reason="exit_failed")  # an operator reset the task

@@ -325,8 +325,8 @@ EXIT_WAITING = [
     ("failed, still rescued", OURS, seen("rescued", EXIT_FAILED), to(S.READY, "exit_failed")),
     (
         "rescued again by others",
-        OURS | {"called_at": ago(seconds=61)},
-        seen("rescued", act("rescue", "req-4", THEM), act("unrescue", **DONE)),
+        OURS,
+        seen("rescued", act("rescue", "req-4", THEM), OUR_EXIT),
         to(S.CLOSED),
     ),
     ("finished just now", OURS, seen("rescued", act("unrescue", **DONE)), STAY),
