@@ -1,4 +1,4 @@
-"""What the notification panel shows somebody: one card an instance, and what can be done about it."""
+"""What the notification panel shows somebody: a card an instance, and what can be done about it."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
