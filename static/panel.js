@@ -42,6 +42,7 @@
     const dialog = $("dialog", host);
     if (!dialog) return focusBack();
     comeBack = dialog.dataset.return ?? comeBack;
+    htmx.process(dialog); // before the first key: not wired yet, its form would leave the page
     dialog.showModal();
     ($("[data-focus]", dialog) ?? $("input:checked", dialog) ?? $("button[type=submit]", dialog))?.focus();
     showCommand(dialog);
