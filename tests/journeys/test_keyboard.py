@@ -43,6 +43,13 @@ def search_by_keys(desk: Desk, name: str) -> None:
     tab_to(desk.page, desk.arrow(name))
 
 
+def choose_by_keys(desk: Desk, key: str) -> None:
+    """Open the menu of the focused arrow with a key and choose what it proposes."""
+    desk.page.keyboard.press(key)
+    expect(desk.item("Start in rescue mode")).to_be_focused()
+    desk.page.keyboard.press("Enter")
+
+
 def test_the_first_tab_offers_to_skip_the_header(visit: Visit) -> None:
     desk = visit("alice")
     desk.page.keyboard.press("Tab")
@@ -93,8 +100,7 @@ def test_a_person_rescues_an_instance_with_the_keyboard(visit: Visit, borrow: Bo
     search_by_keys(desk, name)
     arrow = desk.arrow(name)
 
-    press("ArrowDown")
-    press("Enter")
+    choose_by_keys(desk, "ArrowDown")
     dialog = desk.dialog("Start in rescue mode")
     images = dialog.get_by_role("radio")
     expect(images.first).to_be_focused()
@@ -104,8 +110,7 @@ def test_a_person_rescues_an_instance_with_the_keyboard(visit: Visit, borrow: Bo
     expect(dialog).to_have_count(0)
     expect(arrow).to_be_focused()
 
-    press("Enter")
-    press("Enter")
+    choose_by_keys(desk, "Enter")
     expect(images.first).to_be_focused()
     tab_to(page, dialog.get_by_role("button", name="Start in rescue mode"))
     press("Enter")
