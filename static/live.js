@@ -21,7 +21,9 @@
   const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
   const changed = (topics) => topics.split(/\s+/).forEach((topic) => {
     const [kind, key] = topic.split(":");
-    if (kind === "instance") { refresh(`instance-${key}`); refresh("notifications"); }
+    const row = `instance-${key}`;
+    // A machine that is not in this view may belong there now.
+    if (kind === "instance") { refresh(document.getElementById(row) ? row : "instances"); refresh("notifications"); }
     else if (kind === "rescue") refresh("notifications");
     else if (kind) refresh("instances");
   });
@@ -84,7 +86,7 @@
   });
 
   // ---- the notification panel through its refreshes
-  let seen = new Map(), scrolled = 0, folded = false, lost = [];
+  let seen = new Map(), scrolled = 0, folded = false, lost = [], recount = 0;
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
     if (detail.target?.querySelector(":popover-open")) {
@@ -94,6 +96,8 @@
     }
     const focus = document.activeElement;
     if (detail.target?.contains(focus)) lost = [focus.id, focus.closest("article.rescue, #instances")?.id];
+    const tone = detail.target?.matches("tr.row") && detail.target.className.match(/tone-\w+/)?.[0];
+    if (tone && !detail.xhr.responseText.includes(`row ${tone}`)) { clearTimeout(recount); recount = setTimeout(refresh, 1000, "instances"); }
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;
     folded = fold ? !fold.open : folded;
