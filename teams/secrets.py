@@ -20,6 +20,21 @@ class CannotOpen(Exception):
     """The token is not for this row, was tampered with, or its key is gone."""
 
 
+class Veiled:
+    """A secret that a template prints and a log does not: at DEBUG Django logs whole contexts."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __str__(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "[hidden]"
+
+
 def seal(plaintext: str, *, bound_to: str) -> str:
     """Encrypt a secret so that it opens only for ``bound_to``, the name of its row and column."""
     key = settings.ENCRYPTION_KEYS[0]

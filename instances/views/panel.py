@@ -11,6 +11,7 @@ from instances.cards import cards_for
 from instances.models import Rescue
 from instances.views.gates import Request, followed, page, wants_fragment
 from teams.models import User
+from teams.secrets import Veiled
 
 
 @page("GET", "HEAD")
@@ -28,7 +29,7 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
     context: dict[str, Any] = {"rescue": shown}
     status = 200
     try:
-        context["password"] = use_cases.reveal_password(rescue=shown, by=request.user)
+        context["password"] = Veiled(use_cases.reveal_password(rescue=shown, by=request.user))
     except use_cases.NotPossible as problem:
         context["problem"], status = problem.sentence, 409
     template = "_password" if wants_fragment(request) else "password"

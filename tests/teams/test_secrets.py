@@ -75,3 +75,13 @@ def test_nonsense_does_not_open(token):
 def test_another_version_does_not_open():
     with pytest.raises(CannotOpen):
         unseal(seal("s3cret", bound_to="row").replace("v1:", "v2:", 1), bound_to="row")
+
+
+def test_a_veiled_secret_shows_in_a_page_only():
+    veiled = secrets.Veiled("s3cret<>")
+    assert str(veiled) == "s3cret<>" and veiled
+    for shown in (repr(veiled), repr({"password": veiled}), f"{veiled!r}", repr([veiled])):
+        assert "s3cret" not in shown
+    from django.template import Context, Template
+
+    assert Template("{{ it }}").render(Context({"it": veiled})) == "s3cret&lt;&gt;"
