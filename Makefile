@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help demo test check lab-test journeys messages lock clean
+.PHONY: help demo test check bench lab-test journeys messages lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ check: $(VENV)/.dev ## run linters, types, import contracts, migrations, templat
 
 lab-test: $(VENV)/.dev ## run the flow and the contract suite against the real OpenStack lab
 	$(RUN) -m pytest -m lab -n 0 tests
+
+bench: $(VENV)/.dev ## measure from the click to ready, beside the bare API, on the OpenStack lab
+	$(RUN) -m tests.bench.click_to_ready
 
 journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 	$(RUN) -m pytest -m journey -n 0 tests

@@ -13,6 +13,15 @@ app = Celery("rescuepanel")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+
+@app.task(name="rescuepanel.clear_sessions")
+def clear_sessions() -> None:
+    """Delete the sessions that ended: Django leaves them lying."""
+    from django.contrib.sessions.backends.db import SessionStore
+
+    SessionStore.clear_expired()
+
+
 _HEARTBEAT_EVERY = 5.0
 _last_heartbeat = 0.0
 

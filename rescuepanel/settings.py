@@ -133,6 +133,7 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sync-due": {"task": "instances.tasks.sync_due", "schedule": 2.0, "options": {"expires": 4}},
+    "clear-sessions": {"task": "rescuepanel.clear_sessions", "schedule": 6 * 60 * 60.0},
 }
 
 # People: sessions live in the database, so that sign-out and disabling end them at once
