@@ -14,7 +14,15 @@ import pytest
 import yaml
 
 from rescuepanel.environment import new_key
-from tests.services import ROOT, Postgres, RedisServer, free_port, stop, wait_until
+from tests.services import (
+    ROOT,
+    Postgres,
+    RedisServer,
+    free_port,
+    postgres_programs,
+    stop,
+    wait_until,
+)
 
 SECRETS = ("SECRET_KEY", "ENCRYPTION_KEYS", "DATABASE_URL")
 
@@ -57,6 +65,8 @@ class Production:
 @pytest.fixture(scope="module")
 def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]:
     """Run web and worker as in production, on PostgreSQL."""
+    if not postgres_programs():
+        pytest.skip("PostgreSQL is not installed")
     redis_server = RedisServer(tmp_path_factory.mktemp("redis"))
     # Not in pytest's folder: that one is closed to PostgreSQL's user.
     postgres = Postgres(Path(tempfile.mkdtemp()) / "postgres")
