@@ -34,18 +34,26 @@
     flush();
   });
   document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
+  // What was to be fetched anew and could not be is fetched later.
+  const again = ({ detail: { requestConfig, target, xhr } }) => {
+    const refreshed = requestConfig?.triggeringEvent?.type === "refresh";
+    if (refreshed && target?.id && (!xhr.status || xhr.status >= 500)) setTimeout(refresh, 3000, target.id);
+  };
+  document.addEventListener("htmx:sendError", again);
+  document.addEventListener("htmx:responseError", again);
   document.addEventListener("panel:changed", (event) => changed(event.detail.topics));
 
   // ---- the stream
   let stream = null, resting = 0, retry = 0;
   const show = (state) => {
+    if (!indicator) return;
     indicator.hidden = false;
     indicator.dataset.state = state;
     $("#live .live-word").textContent = indicator.dataset[state];
   };
   const close = () => { stream?.close(); stream = null; };
   const open = () => {
-    if (stream) return;
+    if (stream || !indicator) return; // nobody is signed in
     stream = new EventSource("/events");
     stream.addEventListener("open", () => show("live"));
     stream.addEventListener("resync", () => { refresh("instances"); refresh("notifications"); });
@@ -58,6 +66,9 @@
       retry = setTimeout(open, 5000);
     });
   };
+  // After a change of network the old connection may hang silently: begin a new one, which resyncs.
+  addEventListener("offline", () => show("lost"));
+  addEventListener("online", () => { close(); open(); });
   // In the background the stream is let go, but not while somebody waits for a rescue.
   const rest = () => { if ($("article.tone-busy")) resting = setTimeout(rest, 60000); else close(); };
   document.addEventListener("visibilitychange", () => {
