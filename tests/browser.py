@@ -50,7 +50,7 @@ def sign_in(page: Page, url: str, name: str = "alice") -> None:
     page.get_by_label(re.compile("^(E-?mail|Adresse|Courriel)")).fill(f"{name}@example.org")
     page.get_by_label(re.compile("^(Password|Mot de passe)$")).fill(PASSWORD)
     page.get_by_role("button", name=re.compile("^(Sign in|Se connecter)$")).click()
-    expect(page.get_by_role("table")).to_be_visible()
+    expect(page.get_by_role("searchbox")).to_be_visible()
 
 
 def article(page: Page, instance: str) -> Locator:

@@ -21,7 +21,7 @@ EXPECTED = (
     "Failed to load resource: the server responded",
     "Failed to load resource: net::ERR_INTERNET_DISCONNECTED",
     "Response Status Error Code",
-    "htmx:sendError",
+    "htmx:",
 )
 
 
