@@ -7,6 +7,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,7 +126,10 @@ class Cloud:
 
     def state(self, server: str, by: str = "carol") -> str:
         """Return status, vm_state and task_state in one line, and the fault."""
-        shown = self.show(server, by)
+        return self._line(self.show(server, by))
+
+    @staticmethod
+    def _line(shown: dict[str, Any] | None) -> str:
         if shown is None:
             return "gone"
         task, state = shown["OS-EXT-STS:task_state"], shown["OS-EXT-STS:vm_state"]
@@ -135,13 +139,16 @@ class Cloud:
 
     def settle(self, server: str, by: str = "carol") -> str:
         """Wait until nothing is under way; return the state."""
+        return self._line(self._settled(server, by))
+
+    def _settled(self, server: str, by: str) -> dict[str, Any] | None:
         end = time.monotonic() + self.patience
         while time.monotonic() < end:
             shown = self.show(server, by)
             if shown is None:
-                return "gone"
+                return None
             if shown["OS-EXT-STS:task_state"] is None and shown["status"] != "BUILD":
-                return self.state(server, by)
+                return shown
             time.sleep(0.1)
         raise AssertionError(f"{server} did not settle: {self.state(server, by)}")
 
@@ -171,9 +178,11 @@ class Cloud:
 
     def back(self, server: str) -> str:
         """Bring a server back to ACTIVE from wherever it is."""
-        self.settle(server)
-        shown = self.show(server, "admin")
-        assert shown is not None
+        shown = self._settled(server, "carol")
+        assert shown is not None, server
+        state = self._line(shown)
+        if state == "ACTIVE active -" and not shown["locked"]:
+            return state
         if shown["locked"]:
             self.act(server, "unlock", by="admin")
         if shown["status"] == "RESCUE":
@@ -211,11 +220,15 @@ class Cloud:
     def clean(self) -> None:
         """Delete all that was made."""
         self.knobs()
-        for server in self._made:
-            self.act(server, "unlock", by="admin")
-            self.ask("DELETE", f"/servers/{server}", by="admin")
-        for image in self._made_images:
-            self.as_("admin").image.delete(f"/images/{image}")
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(self._delete, self._made))
+            list(pool.map(self._delete_image, self._made_images))
+
+    def _delete(self, server: str) -> None:
+        self.ask("DELETE", f"/servers/{server}", by="admin")
+
+    def _delete_image(self, image: str) -> None:
+        self.ask("DELETE", f"/v2/images/{image}", by="admin", service="image")
 
     def knobs(self, **values: float) -> None:
         """Set how long things take, all else to nothing."""
