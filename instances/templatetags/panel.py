@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.template.context import Context
@@ -13,15 +13,35 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext_lazy
 from lucide.templatetags.lucide import lucide
 
 from instances.cards import cards_for
 from instances.models import Instance, Rescue
 from instances.rescue import MenuAction
 
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
 register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
+TONE_ICONS = {
+    "ok": "circle-check",
+    "busy": "loader-circle",
+    "rescue": "life-buoy",
+    "ready": "life-buoy",
+    "off": "power",
+    "error": "circle-alert",
+    "failed": "circle-alert",
+    "ended": "circle-check",
+}
+STAGE_WORDS: dict[str, StrOrPromise] = {
+    "done": pgettext_lazy("stage", "done"),
+    "now": pgettext_lazy("stage", "under way"),
+    "failed": pgettext_lazy("stage", "failed"),
+    "next": pgettext_lazy("stage", "to come"),
+}
 
 
 @lru_cache(maxsize=256)
@@ -90,11 +110,29 @@ def notification_panel(context: Context) -> dict[str, object]:
     return {"request": context["request"], "cards": cards_for(user)}
 
 
-@register.filter
-def split_at_age(sentence: str) -> list[str]:
-    """Split a sentence at {age}, so that a ticking time can stand there."""
+@register.simple_tag
+def ticking_sentence(sentence: str, moment: datetime | None) -> SafeString:
+    """Write a sentence with the time since a moment in the place of {age}."""
     before, _mark, after = str(sentence).partition("{age}")
-    return [before, after]
+    return format_html("{}{}{}", before, ticking(moment, "age"), after)
+
+
+@register.filter
+def tone_icon(tone: str) -> str:
+    """Name the icon that stands beside the words of a status or a headline."""
+    return TONE_ICONS.get(tone, "circle-question-mark")
+
+
+@register.filter
+def tone_motion(tone: str) -> str:
+    """Turn the icon of what is under way."""
+    return "spin" if tone == "busy" else ""
+
+
+@register.filter
+def stage_word(state: str) -> StrOrPromise:
+    """Say a stage's mark to those who do not see it."""
+    return STAGE_WORDS[state]
 
 
 @register.filter

@@ -14,7 +14,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import ngettext, pgettext_lazy
 
 from instances import events, rescue
 from instances.models import Instance
@@ -125,6 +125,14 @@ class ListView:
     @property
     def is_narrowed(self) -> bool:
         return bool(self.query or self.status)
+
+    @property
+    def summary(self) -> str:
+        """Say to those who do not see it what a search found."""
+        if not self.is_narrowed:
+            return ""
+        found = ngettext("{n} instance found", "{n} instances found", self.total)
+        return found.format(n=self.total)
 
     @property
     def previous_url(self) -> str:

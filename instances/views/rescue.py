@@ -84,7 +84,6 @@ def exit_rescue(request: Request, pk: int) -> HttpResponse:
     context = {
         "address": reverse("instances:exit_rescue", args=[pk]),
         "title": _("Exit rescue mode"),
-        "lead": _("The instance is restarted from its own disk."),
         "notes": rescue.exit_notes(instance),
         "reminder": True,
         "button": "main",
