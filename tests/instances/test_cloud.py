@@ -374,7 +374,7 @@ WHOLE = {
 }  # fmt: skip
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(mutated(WHOLE) | values)
 def test_no_answer_raises_anything_but_ours(body):
     cloud = answering(body)
@@ -396,7 +396,7 @@ def test_no_answer_raises_anything_but_ours(body):
 STORED = {"flavor_ram", "flavor_disk", "power_state", "volumes", "min_ram"}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(mutated(RAW_SERVER), mutated(RAW_IMAGE), mutated(RAW_ACT))
 def test_facts_are_what_a_database_can_hold(server, image, act):
     for read, raw in ((server_from, server), (image_from, image), (act_from, act)):

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from instances import driver, inventory, lifecycle, rescue
-from instances.cloud import Accepted, Cloud
+from instances.cloud import Accepted, Cloud, Silent
 from instances.lifecycle import State
 from instances.models import Instance, Rescue
 from instances.models.clock import now
@@ -203,6 +203,35 @@ def test_an_image_nova_does_not_take(demo, start):
     row = drive(row)
     assert (row.state, row.failure_code) == (S.REFUSED, "invalid")
     assert "not supported" in row.failure_text and row.sealed_password == ""
+
+
+def test_keystone_goes_away_between_the_look_and_the_call(demo, start, monkeypatch):
+    def away(self):
+        raise Silent("keystone")
+
+    monkeypatch.setattr(Cloud, "identity", away)
+    row = drive(start(), steps=2)
+    assert (row.state, row.obstacle, row.calls) == (S.REQUESTED, "silent", 0)
+    monkeypatch.undo()
+    assert drive(row).state == S.READY
+    assert demo.accepted(row.instance.server_id, "rescue") == 1
+
+
+def test_who_is_overtaken_before_the_call_does_not_call(demo, start, monkeypatch):
+    """The lease ran out while the cloud was looked at; somebody else went on."""
+    row = start()
+    look = Cloud.look
+
+    def slow_look(self, *args, **kwargs):
+        seen = look(self, *args, **kwargs)
+        assert Rescue.objects.get(pk=row.pk).move(next_at=now())
+        return seen
+
+    monkeypatch.setattr(Cloud, "look", slow_look)
+    driver.step(row.pk)
+    monkeypatch.undo()
+    assert demo.calls(row.instance.server_id, "rescue") == []
+    assert drive(row).state == S.READY
 
 
 def test_told_to_slow_down(demo, start):

