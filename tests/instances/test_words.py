@@ -2,7 +2,7 @@
 
 import ast
 import inspect
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -164,7 +164,7 @@ def marks(row):
     return [stage.state for stage in row.stages]
 
 
-T = now() - timedelta(seconds=5)
+T = datetime.now(UTC) - timedelta(seconds=5)
 
 
 @pytest.mark.parametrize(
