@@ -8,7 +8,8 @@
   // ---- refreshing: never under an open menu, nor while an answer for the same place is on its way
   const waiting = new Set();
   let flushing = 0;
-  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request");
+  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request")
+    || (element.id === "instances" && $("#search.htmx-request"));
   const flush = () => {
     flushing = 0;
     for (const id of waiting) {
@@ -32,6 +33,12 @@
     if (searchAgain) htmx.trigger("#search", "submit");
     searchAgain = false;
     flush();
+  });
+  // Whoever clicks or searches comes first: a refresh under way would take the place of the answer.
+  document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target } }) => {
+    if (elt === target || !target.matches("#instances.htmx-request, #notifications.htmx-request")) return;
+    waiting.add(target.id);
+    htmx.trigger(target, "htmx:abort");
   });
   document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   // What was to be fetched anew and could not be is fetched later.

@@ -132,4 +132,9 @@
   document.addEventListener("htmx:responseError", (event) => { if (!quiet(event) && event.detail.xhr.status >= 500) tell(words().broken); });
   // htmx wires the forms when the page is complete; before that a submit would leave the page.
   document.addEventListener("DOMContentLoaded", reveal);
+  // What was typed before htmx listened is searched for now.
+  document.addEventListener("DOMContentLoaded", () => {
+    const box = $("#q");
+    if (box && box.value !== box.defaultValue) htmx.trigger(box, "search");
+  });
 })();
