@@ -39,9 +39,9 @@ from teams.secrets import CannotOpen
 
 logger = logging.getLogger(__name__)
 
-#: letters that sit in the same place on QWERTY, AZERTY and QWERTZ: it may be typed in a console
-PASSWORD_LETTERS = "bcdefghjknoprstuvx"  # noqa: S105
-PASSWORD_LENGTH = 31  # 129 bits
+#: same place on QWERTY, AZERTY and QWERTZ, for it may be typed in a console; no vowels, no words
+PASSWORD_LETTERS = "bcdfghjknprstvx"  # noqa: S105
+PASSWORD_LENGTH = 33  # 129 bits
 BACK_OFF = (2.0, 5.0, 10.0, 20.0)  # seconds between looks at a cloud that does not answer
 AT_WORK = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
 CALL_LEASE = lifecycle.DOUBT_GRACE
