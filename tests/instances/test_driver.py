@@ -6,6 +6,7 @@ import pytest
 
 from instances import driver, inventory, lifecycle, rescue
 from instances.cloud import Accepted, Cloud, Silent
+from instances.cloud.facts import server_from
 from instances.lifecycle import State
 from instances.models import Instance, Rescue
 from instances.models.clock import now
@@ -522,3 +523,32 @@ def test_old_passwords_are_destroyed(demo, start, alice):
     assert waiting.sealed_password  # still on its way to the machine
     assert ready.state == S.READY and kept.ended_at == ended
     assert AuditEntry.objects.filter(act="password.destroyed").count() == 2
+
+
+def test_a_kept_password_whose_key_is_gone_is_made_anew(demo, start, settings):
+    first = broken(demo, start)
+    old, settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS, [b"n" * 32]
+    first.instance.account.keep_credential(_opened_with(first.instance.account, old, settings))
+    second = drive(start())
+    assert second.state == S.READY and len(second.password()) == driver.PASSWORD_LENGTH
+
+
+def _opened_with(account, keys, settings):
+    now_used, settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS, keys
+    opened = account.credential()
+    settings.ENCRYPTION_KEYS = now_used
+    return opened
+
+
+def test_a_look_at_a_server_whose_cell_is_down_keeps_the_mirror(demo, start, monkeypatch):
+    row = drive(start())
+
+    def bare(_self, server_id):
+        return server_from({"id": server_id, "status": "UNKNOWN"})
+
+    monkeypatch.setattr(Cloud, "server", bare)
+    row = once_more(row)
+    assert row.state == S.READY and row.obstacle == "broken" and row.password_available
+    assert row.instance.status == "RESCUE"
+    monkeypatch.undo()
+    assert drive(row).obstacle == ""
