@@ -152,6 +152,7 @@ def _sync_servers(mirror: CloudMirror, servers: Iterable[Server], now: datetime)
     stream = iter(servers)
     while batch := list(islice(stream, BATCH)):
         _keep(mirror, batch, names, now, found)
+        CloudMirror.objects.filter(pk=mirror.pk).update(lease_until=clock_now() + LEASE)
         stamps = [found.newest, *(server.updated_at for server in batch)]
         found.newest = max(filter(None, stamps), default=None)
     return found

@@ -51,7 +51,9 @@ def sync_due() -> None:
         _send(sync, account_id)
 
 
-@shared_task
+# A first listing takes a large project's cloud minutes. It is asked for again anyway, so it need
+# not be delivered twice; the mirror's lease, renewed with each batch, keeps others out.
+@shared_task(acks_late=False, soft_time_limit=900, time_limit=930)
 def sync(account_id: int) -> None:
     """Bring one account's mirror up to date and drive what that woke."""
     for rescue_id in inventory.sync(account_id):

@@ -316,3 +316,22 @@ def test_hostile_texts_are_stored_as_text(demo, synced, instance_named, text):
     web.refresh_from_db()
     assert "\x00" not in json.dumps(web.addresses) + web.name + web.key_name + web.fault
     assert len(web.name) <= 255 and len(web.key_name) <= 255
+
+
+def test_a_long_listing_keeps_its_lease(demo, synced, monkeypatch):
+    leases = []
+    keep = inventory._keep
+
+    def slow_keep(mirror, *rest):
+        CloudMirror.objects.filter(pk=mirror.pk).update(lease_until=None)  # it ran out meanwhile
+        keep(mirror, *rest)
+
+    def see_lease(mirror, *_rest):
+        leases.append(CloudMirror.objects.get(pk=mirror.pk).lease_until)
+        return set()
+
+    monkeypatch.setattr(inventory, "_keep", slow_keep)
+    monkeypatch.setattr(inventory, "_mark_missing", see_lease)
+    CloudMirror.objects.filter(account=synced).update(full_at=None, next_at=None)
+    inventory.sync(synced.pk)
+    assert leases and all(leases)
