@@ -20,7 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "democloud/README.md"])
 ROOMS = "instances teams rescuepanel democloud templates static locale tests docs scripts".split()
 GUIDES = {language: ROOT / f"docs/guide.{language}.md" for language in ("en", "fr")}
-each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+# Not "page": that is the browser's.
+each_page = pytest.mark.parametrize("paper", PAGES, ids=lambda paper: str(paper.relative_to(ROOT)))
 
 
 def text(page: Path) -> str:
@@ -53,13 +54,13 @@ def named_paths(page: Path) -> Iterator[str]:
 
 
 @each_page
-def test_every_file_a_page_names_exists(page: Path) -> None:
-    assert [path for path in named_paths(page) if not (ROOT / path).exists()] == []
+def test_every_file_a_page_names_exists(paper: Path) -> None:
+    assert [path for path in named_paths(paper) if not (ROOT / path).exists()] == []
 
 
 @each_page
-def test_every_function_a_page_names_exists(page: Path) -> None:
-    places = [re.fullmatch(r"([\w/]+\.py):(\w+)", word) for word in quoted(page)]
+def test_every_function_a_page_names_exists(paper: Path) -> None:
+    places = [re.fullmatch(r"([\w/]+\.py):(\w+)", word) for word in quoted(paper)]
     missing = [p[0] for p in places if p and p[2] not in functions(ROOT / p[1])]
     assert missing == []
 
@@ -70,11 +71,11 @@ def test_the_way_of_a_click_names_its_stations() -> None:
 
 
 @each_page
-def test_every_command_a_page_names_exists(page: Path) -> None:
+def test_every_command_a_page_names_exists(paper: Path) -> None:
     targets = set(re.findall(r"^([\w-]+):", text(ROOT / "Makefile"), flags=re.MULTILINE))
-    asked = set(re.findall(r"(?:`|^)make ([a-z][\w-]*)", text(page), flags=re.MULTILINE))
+    asked = set(re.findall(r"(?:`|^)make ([a-z][\w-]*)", text(paper), flags=re.MULTILINE))
     assert asked - targets == set()
-    commands = set(re.findall(r"manage\.py ([a-z_]+)", text(page)))
+    commands = set(re.findall(r"manage\.py ([a-z_]+)", text(paper)))
     assert commands - set(get_commands()) == set()
 
 
@@ -87,13 +88,13 @@ def anchors(page: Path) -> set[str]:
 
 
 @each_page
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_leads_somewhere(paper: Path) -> None:
     lost = []
-    for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose(paper)):
         if link.startswith(("http://", "https://")):
             continue
         path, _, anchor = link.partition("#")
-        target = (page.parent / path) if path else page
+        target = (paper.parent / path) if path else paper
         if not target.exists() or (anchor and anchor not in anchors(target)):
             lost.append(link)
     assert lost == []
