@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -50,6 +51,26 @@ def flag(name: str, default: bool = False) -> bool:
 def words(name: str, default: str = "") -> list[str]:
     """Return the comma-separated list in NAME."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def hosts(name: str) -> list[str]:
+    """Return the host names in NAME: bare, as Django compares them."""
+    for word in (found := words(name)):
+        if "/" in word or re.search(r"[^\]]:\d+$", word):
+            raise ImproperlyConfigured(
+                f"{name} must hold bare host names like panel.example.org, not {word!r}."
+            )
+    return found
+
+
+def origins(name: str) -> list[str]:
+    """Return the origins in NAME: scheme and host."""
+    for word in (found := words(name)):
+        if not re.fullmatch(r"https?://[^/]+", word):
+            raise ImproperlyConfigured(
+                f"{name} must hold origins like https://panel.example.org, not {word!r}."
+            )
+    return found
 
 
 def choice(name: str, default: str, allowed: Mapping[str, Any] | list[str]) -> str:

@@ -54,6 +54,10 @@ def test_good_settings_start_in_secure_mode() -> None:
         ("LANGUAGE_CODE", "tlh", "LANGUAGE_CODE must be one of en, fr"),
         ("DEBUG", "maybe", "DEBUG must be 1 or 0"),
         ("EMAIL_URL", "pigeon://roof", "EMAIL_URL must look like"),
+        ("ALLOWED_HOSTS", "https://panel.example.org", "ALLOWED_HOSTS must hold bare host names"),
+        ("ALLOWED_HOSTS", "panel.example.org:8000", "ALLOWED_HOSTS must hold bare host names"),
+        ("CSRF_TRUSTED_ORIGINS", "panel.example.org", "CSRF_TRUSTED_ORIGINS must hold origins"),
+        ("CSRF_TRUSTED_ORIGINS", "https://a.example/", "CSRF_TRUSTED_ORIGINS must hold origins"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be one of"),
         ("SECRET_KEY_FILE", "/no/such/file", "Both SECRET_KEY and SECRET_KEY_FILE"),
     ],
@@ -62,6 +66,11 @@ def test_a_bad_setting_stops_the_start_by_name(name: str, value: str, words: str
     done = start(**{name: value})
     assert done.returncode != 0
     assert words in done.stderr.splitlines()[-1]
+
+
+def test_hosts_may_be_addresses_and_patterns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALLOWED_HOSTS", "panel.example.org, .example.net,[::1],192.0.2.7,*")
+    assert env.hosts("ALLOWED_HOSTS")[1:3] == [".example.net", "[::1]"]
 
 
 def test_the_sentence_about_keys_does_not_repeat_them() -> None:
