@@ -114,6 +114,9 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 # Settings ---------------------------------------------------------------------------------------
 
 
+ASKING = {"text", "flag", "words", "hosts", "origins", "choice", "os.environ.get"}
+
+
 def settings_read() -> set[str]:
     """Return the names that the code asks the environment for."""
     names = set()
@@ -123,9 +126,7 @@ def settings_read() -> set[str]:
                 continue
             asked = ast.unparse(node.func).removeprefix("env.")
             first = node.args[0]
-            if asked in {"text", "flag", "words", "choice", "os.environ.get"} and isinstance(
-                first, ast.Constant
-            ):
+            if asked in ASKING and isinstance(first, ast.Constant):
                 names.add(str(first.value))
     return names
 
