@@ -36,9 +36,10 @@
   });
   // Whoever clicks or searches comes first: a refresh under way would take the place of the answer.
   document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target } }) => {
-    if (elt === target || !target.matches("#instances.htmx-request, #notifications.htmx-request")) return;
-    waiting.add(target.id);
-    htmx.trigger(target, "htmx:abort");
+    const place = target.closest("#instances, #notifications");
+    if (elt === target || !place?.matches(".htmx-request")) return;
+    waiting.add(place.id);
+    htmx.trigger(place, "htmx:abort");
   });
   document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   // What was to be fetched anew and could not be is fetched later.
