@@ -66,6 +66,11 @@ class Cloud:
         ident = self.server(server)["id"]
         return [r["path"] for r in log if r["method"] == "POST" and ident in r["path"]]
 
+    def posts(self) -> int:
+        """Count what the panel ever asked the cloud to do; signing in is not counted."""
+        log = self.http.get("/requests").json()["requests"]
+        return sum(r["method"] != "GET" and "/servers/" in r["path"] for r in log)
+
     def borrow(self, name: str) -> None:
         """Remember how a server was."""
         self.found[name] = self.server(name)

@@ -16,12 +16,16 @@ from tests.journeys.visitor import Visitor
 from tests.services import running_demo
 
 expect.set_options(timeout=20_000)
-# What the browser and htmx write for an answer of 400 and more, or when they are offline.
+# What the browser and htmx write for an answer of 400 and more, when offline, or when a click
+# overtakes a refresh.
 EXPECTED = (
     "Failed to load resource: the server responded",
     "Failed to load resource: net::ERR_INTERNET_DISCONNECTED",
     "Response Status Error Code",
-    "htmx:",
+    "htmx:sendError",
+    "htmx:sendAbort",
+    "htmx:afterRequest",
+    "htmx:afterOnLoad",
 )
 
 
