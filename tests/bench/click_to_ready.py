@@ -40,6 +40,14 @@ def _until(conn: "openstack.connection.Connection", server_id: str, status: str)
         time.sleep(0.2)
 
 
+def rests(page: Page, name: str) -> None:
+    """Wait until the panel, too, has heard that the server runs and that no rescue is open."""
+    row = page.get_by_role("row").filter(has_text=name)
+    expect(row).to_contain_text("Running", timeout=60_000)
+    ended = article(page, name).or_(page.get_by_role("region", name="Notifications"))
+    expect(ended.first).not_to_contain_text("In rescue mode", timeout=60_000)
+
+
 def clicked(page: Page, name: str) -> float:
     """Rescue by clicking; return the seconds until the page says that it is in rescue mode."""
     page.get_by_role("button", name=f"Actions for {name}", exact=True).click()
@@ -89,12 +97,11 @@ def _measure(
                 alone.append(bare(conn, server_id, image_id))
                 conn.compute.unrescue_server(server_id)
                 _until(conn, server_id, "ACTIVE")
-                page.wait_for_timeout(5000)  # the panel has to hear of the exit
                 page.goto(f"{panel.url}/?q={name}")
+                rests(page, name)
                 panel_times.append(clicked(page, name))
                 conn.compute.unrescue_server(server_id)
                 _until(conn, server_id, "ACTIVE")
-                page.wait_for_timeout(5000)
     bound = FACTOR * statistics.median(alone) + ALLOWANCE
     took = statistics.median(panel_times)
     print(f"bare API, POST to RESCUE:        {_figures(alone)}")
