@@ -467,7 +467,7 @@ def test_the_sets_of_states_fit_together():
     assert not OPEN & SETTLED
     assert IN_RESCUE < OPEN
     assert BROKEN < SETTLED
-    assert KEEPS_PASSWORD >= OPEN | BROKEN | {S.RECOVERED}
+    assert OPEN | BROKEN | {S.RECOVERED} <= KEEPS_PASSWORD
     assert KEEPS_PASSWORD.isdisjoint({S.CLOSED, S.GONE, S.ENDED_OUTSIDE, S.LOST_RACE, S.REFUSED})
     assert {state for state in State if phase_of(state)} == OPEN - IN_RESCUE
 
