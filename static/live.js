@@ -127,7 +127,7 @@
       if (seen.get(id) === article.dataset.headline) continue;
       if (!seen.has(id)) { article.classList.add("fresh"); folded = false; scrolled = 0; }
       if (document.hidden) document.title = `● ${article.dataset.headline} · ${title}`;
-      $("#announcer").textContent = `${article.querySelector("h2").textContent}: ${article.dataset.headline}`;
+      $("#announcer").textContent = `${article.querySelector("h2").textContent.trim()}: ${article.dataset.headline}`;
     }
     if ($(".panel-fold")) $(".panel-fold").open = !folded;
     if ($(".panel-body")) $(".panel-body").scrollTop = scrolled;
