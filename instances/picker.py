@@ -11,6 +11,7 @@ from enum import StrEnum
 
 RESCUE_MARKS = frozenset({"true", "1", "yes"})
 STABLE_DEVICE, STABLE_BUS = "hw_rescue_device", "hw_rescue_bus"
+USUAL_ARCHITECTURE = "x86_64"
 #: the user that cloud images of a distribution give the server's SSH key to
 KEY_USERS = {
     "almalinux": "almalinux",
@@ -25,6 +26,8 @@ KEY_USERS = {
     "sles": "sles",
     "ubuntu": "ubuntu",
 }
+
+DOUBTFUL = frozenset({"same_image", "architecture_unknown"})  # may not boot, or the wrong disk
 
 
 class Access(StrEnum):
@@ -90,7 +93,7 @@ class Verdict:
         """Order: made for rescue, not the server's own image, then by the way in."""
         return (
             not self.for_rescue,
-            "same_image" in self.warnings,
+            not DOUBTFUL.isdisjoint(self.warnings),
             list(Access).index(self.access),
         )
 
@@ -163,7 +166,10 @@ def way_in(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> t
 def _warnings(image: ImageFacts, server: ServerFacts, *, listed: bool) -> list[str]:
     os_type = image.properties.get("os_type", "")
     marked = listed or image.for_rescue
+    architecture = image.properties.get("architecture", "")
     found = (
+        ("architecture_unknown", not server.architecture
+         and architecture not in {"", USUAL_ARCHITECTURE}),
         ("same_image", bool(image.image_id) and image.image_id == server.image_id),
         ("snapshot_of_it", bool(server.image_id)
          and image.properties.get("base_image_ref") == server.image_id

@@ -92,6 +92,9 @@ UNSUITABLE: "dict[str, StrOrPromise]" = {
     "iso": _("an ISO can only be used when it is marked to be attached as a CD-ROM"),
 }
 WARNINGS: "dict[str, StrOrPromise]" = {
+    "architecture_unknown": _(
+        "Made for a less usual processor architecture; the instance's own is not known."
+    ),
     "same_image": _(
         "The instance was made from this very image: both disks carry the same labels, "
         "and the machine may boot the broken disk instead of the rescue system."

@@ -125,6 +125,11 @@ def test_a_password_is_never_promised_where_it_cannot_arrive():
 WARNINGS = [
     ("none", {}, {}, set()),
     ("its own image", {"image_id": "own"}, {}, {"same_image"}),
+    ("less usual processor, own unknown", {"properties": {"architecture": "aarch64"}}, {},
+     {"architecture_unknown"}),
+    ("usual processor, own unknown", {"properties": {"architecture": "x86_64"}}, {}, set()),
+    ("less usual processor, the same", {"properties": {"architecture": "aarch64"}},
+     {"architecture": "aarch64"}, set()),
     ("a snapshot of it", {"properties": {"base_image_ref": "own"}}, {}, {"snapshot_of_it"}),
     ("base of a volume-backed one", {"properties": {"base_image_ref": ""} | STABLE},
      {"image_id": "", "volume_backed": True}, {"old_config_drive"}),
