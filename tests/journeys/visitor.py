@@ -52,9 +52,9 @@ class Visitor:
 
     def put_away(self, names: list[str]) -> None:
         """Dismiss what was told about these instances, as soon as it has ended."""
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 75  # a mirror nobody watches is read once a minute
         while told := [one for name in names for one in self.articles(name)]:
-            assert time.monotonic() < deadline, told
+            assert time.monotonic() < deadline, f"still told about: {names}"
             for path in re.findall(r'action="(/rescues/[^"]+/dismiss)"', "".join(told)):
                 self.post(path)
             time.sleep(0.1)
