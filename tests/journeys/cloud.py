@@ -61,8 +61,9 @@ class Cloud:
         return bool(self.http.post("/password-check", json=body).json()["accepted"])
 
     def actions(self, server: str) -> list[str]:
-        """Return the paths of the actions the panel sent for a server, oldest first."""
-        log = self.http.get("/requests").json()["requests"]
+        """Return what the panel asked of a server since it was borrowed, oldest first."""
+        since = self.found[server]["logged"]
+        log = self.http.get("/requests", params={"since": since}).json()["requests"]
         ident = self.server(server)["id"]
         return [r["path"] for r in log if r["method"] == "POST" and ident in r["path"]]
 
@@ -72,8 +73,9 @@ class Cloud:
         return sum(r["method"] != "GET" and "/servers/" in r["path"] for r in log)
 
     def borrow(self, name: str) -> None:
-        """Remember how a server was."""
-        self.found[name] = self.server(name)
+        """Remember how a server was, and how much was asked of the cloud until now."""
+        logged = self.http.get("/requests").json()["count"]
+        self.found[name] = {**self.server(name), "logged": logged}
 
     def put_back(self, name: str) -> None:
         """Bring a server back to how it was when it was borrowed."""

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Response, expect
 
-from tests.browser import Desk, chromium, saying, sign_in
+from tests.browser import Desk, chromium, saying
 from tests.journeys.cloud import Cloud
 from tests.journeys.visitor import Visitor
 from tests.services import running_demo
@@ -62,14 +62,25 @@ def cloud(demo: SimpleNamespace) -> Iterator[Cloud]:
     demo.cloud.heal()
 
 
+class Cast(dict[str, Visitor]):
+    """The cast's sessions over plain HTTP, each begun when it is first asked for."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def __missing__(self, name: str) -> Visitor:
+        self[name] = Visitor(self.url, name)
+        return self[name]
+
+
 @pytest.fixture(scope="session")
-def visitors(demo: SimpleNamespace) -> dict[str, Visitor]:
-    """Give sessions without a browser for the people of Acme Web."""
-    return {name: Visitor(demo.url, name) for name in ("alice", "bob", "carol")}
+def visitors(demo: SimpleNamespace) -> Cast:
+    """Give sessions without a browser for the cast."""
+    return Cast(demo.url)
 
 
 @pytest.fixture
-def borrow(cloud: Cloud, visitors: dict[str, Visitor]) -> Iterator[Callable[[str], str]]:
+def borrow(cloud: Cloud, visitors: Cast) -> Iterator[Callable[[str], str]]:
     """Lend instances by name; put them back as they were, and their notifications away."""
 
     def borrow(name: str) -> str:
@@ -82,8 +93,8 @@ def borrow(cloud: Cloud, visitors: dict[str, Visitor]) -> Iterator[Callable[[str
     for name in names:
         cloud.put_back(name)
     lasting = [name for name in names if cloud.server(name)["vm_state"] != "rescued"]
-    for visitor in visitors.values():
-        visitor.put_away(lasting)
+    for name in ("alice", "bob", "carol"):
+        visitors[name].put_away(lasting)
 
 
 class Watch:
@@ -118,8 +129,14 @@ def watch() -> Iterator[Watch]:
 
 
 @pytest.fixture
-def visit(browser: Browser, demo: SimpleNamespace, watch: Watch) -> Iterator[Callable[..., Desk]]:
-    """Open the panel in a browser of its own, signed in as one of the cast."""
+def visit(
+    browser: Browser, demo: SimpleNamespace, watch: Watch, visitors: Cast
+) -> Iterator[Callable[..., Desk]]:
+    """Open the panel in a browser of its own, signed in as one of the cast or as nobody.
+
+    The session is that person's first one, also used without a browser: who is to sign out
+    again signs in with a new one.
+    """
     with ExitStack() as stack:
 
         def visit(name: str = "alice", language: str = "en", **options: Any) -> Desk:
@@ -130,7 +147,13 @@ def visit(browser: Browser, demo: SimpleNamespace, watch: Watch) -> Iterator[Cal
             context.on("page", watch.over)
             page = context.new_page()
             if name:
-                sign_in(page, demo.url, name)
+                context.add_cookies(
+                    [
+                        {"name": cookie.name, "value": str(cookie.value), "url": demo.url}
+                        for cookie in visitors[name].http.cookies.jar
+                    ]
+                )
+                page.goto("/")
             return Desk(page, saying(language))
 
         yield visit

@@ -13,11 +13,8 @@ from tests.journeys.cloud import Cloud
 from tests.journeys.visitor import Visitor
 
 Visit, Borrow = Callable[..., Desk], Callable[[str], str]
-LOOKS: dict[str, dict[str, Any]] = {
-    "light": {"color_scheme": "light"},
-    "dark": {"color_scheme": "dark"},
-    "phone": {"viewport": {"width": 390, "height": 844}, "has_touch": True},
-}
+WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
+LOOKS: list[tuple[Any, Any]] = [("light", PHONE), ("dark", WIDE), ("light", WIDE)]
 CALM = "*, *::before, *::after { animation: none !important; transition: none !important }"
 checked: list[str] = []
 
@@ -29,23 +26,20 @@ def _count() -> Iterator[None]:
     print(f"\naxe-core: {len(checked)} states without a violation")
 
 
-@pytest.fixture(params=LOOKS)
-def look(request: pytest.FixtureRequest) -> dict[str, Any]:
-    """Give a way the page may look: the journey is walked in each."""
-    options: dict[str, Any] = LOOKS[request.param]
-    return options
-
-
 def fine(page: Page, state: str) -> None:
-    """Run axe on the page as it is now; say what it found."""
+    """Run axe on the page as it is now, in each look; say what it found."""
     page.wait_for_load_state()
     sheet = "sheet => { const s = new CSSStyleSheet(); s.replaceSync(sheet);"
     page.evaluate(sheet + " document.adoptedStyleSheets = [s] }", CALM)  # the CSP allows no tag
-    found = Axe().run(page).response["violations"]
-    assert [describe(one) for one in found] == [], f"{state}: {page.url}"
-    wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
-    assert not wide, f"{state}: {page.url} scrolls sideways"
-    checked.append(state)
+    for scheme, size in LOOKS:
+        page.emulate_media(color_scheme=scheme)
+        page.set_viewport_size(size)
+        found = Axe().run(page).response["violations"]
+        where = f"{state}, {scheme}, {size['width']} px: {page.url}"
+        assert [describe(one) for one in found] == [], where
+        wide = page.evaluate("document.documentElement.scrollWidth > innerWidth")
+        assert not wide, f"{where} scrolls sideways"
+        checked.append(where)
 
 
 def describe(violation: dict[str, Any]) -> str:
@@ -55,8 +49,8 @@ def describe(violation: dict[str, Any]) -> str:
     )
 
 
-def test_signing_in(visit: Visit, look: dict[str, Any]) -> None:
-    page = visit("", **look).page
+def test_signing_in(visit: Visit) -> None:
+    page = visit("").page
     page.goto("/sign-in")
     fine(page, "sign-in")
     page.get_by_label("E-mail").fill("alice@example.org")
@@ -66,8 +60,8 @@ def test_signing_in(visit: Visit, look: dict[str, Any]) -> None:
     fine(page, "sign-in refused")
 
 
-def test_the_list(visit: Visit, look: dict[str, Any], cloud: Cloud) -> None:
-    desk = visit("alice", **look)
+def test_the_list(visit: Visit, cloud: Cloud) -> None:
+    desk = visit("alice")
     fine(desk.page, "list")
     desk.page.get_by_role("link", name="Error").click()
     expect(desk.arrow("web-1")).to_have_count(0)
@@ -77,12 +71,12 @@ def test_the_list(visit: Visit, look: dict[str, Any], cloud: Cloud) -> None:
     fine(desk.page, "search without result")
     desk.page.goto("/notifications")
     fine(desk.page, "notifications page")
-    staff = visit("sam", **look)
+    staff = visit("sam")
     fine(staff.page, "no account")
 
 
-def test_menu_and_dialogs(visit: Visit, look: dict[str, Any]) -> None:
-    desk = visit("alice", **look)
+def test_menu_and_dialogs(visit: Visit) -> None:
+    desk = visit("alice")
     for name in ("web-1", "vpn", "billing"):
         desk.search(name)
         desk.arrow(name).click()
@@ -103,11 +97,9 @@ def test_menu_and_dialogs(visit: Visit, look: dict[str, Any]) -> None:
     fine(desk.page, "exit dialog")
 
 
-def test_a_rescue_in_each_stage(
-    visit: Visit, borrow: Borrow, cloud: Cloud, look: dict[str, Any]
-) -> None:
+def test_a_rescue_in_each_stage(visit: Visit, borrow: Borrow, cloud: Cloud) -> None:
     name = borrow("web-2")
-    desk = visit("alice", **look)
+    desk = visit("alice")
     cloud.set(nova_down="503")
     desk.search(name)
     desk.start(name)
@@ -132,9 +124,9 @@ def test_a_rescue_in_each_stage(
     fine(desk.page, "out")
 
 
-def test_a_rescue_that_failed(visit: Visit, borrow: Borrow, look: dict[str, Any]) -> None:
+def test_a_rescue_that_failed(visit: Visit, borrow: Borrow) -> None:
     name = borrow("legacy-norescue")
-    desk = visit("alice", **look)
+    desk = visit("alice")
     desk.search(name)
     desk.start(name)
     desk.sees(name, "left the instance in error")
@@ -146,10 +138,10 @@ def test_a_rescue_that_failed(visit: Visit, borrow: Borrow, look: dict[str, Any]
 
 
 def test_pages_without_javascript_and_refusals(
-    visit: Visit, borrow: Borrow, look: dict[str, Any], visitors: dict[str, Visitor]
+    visit: Visit, borrow: Borrow, visitors: dict[str, Visitor]
 ) -> None:
     name = borrow("lb-2")
-    desk = visit("alice", **look)
+    desk = visit("alice")
     page = desk.page
     pk = visitors["alice"].instance(name)
     desk.search(name)
@@ -168,7 +160,7 @@ def test_pages_without_javascript_and_refusals(
         fine(page, state)
     page.goto(f"/instances/{pk}/rescue")  # already in rescue: the page says why
     fine(page, "409 start page")
-    carol = visit("carol", **look).page
+    carol = visit("carol").page
     carol.goto(f"/instances/{pk}/exit")
     fine(carol, "403")
     fine_without_token(page, pk)

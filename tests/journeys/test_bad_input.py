@@ -16,9 +16,12 @@ MEGABYTE = "x" * 1_000_000
 UNTOUCHED = "web-1"
 
 
-@pytest.fixture(scope="session")
-def strangers(demo: SimpleNamespace) -> dict[str, Visitor]:
-    return {name: Visitor(demo.url, name) for name in ("mallory", "")}
+@pytest.fixture
+def nobody(demo: SimpleNamespace) -> Visitor:
+    """Give a session of somebody who has not signed in."""
+    visitor = Visitor(demo.url)
+    visitor.get("/sign-in")
+    return visitor
 
 
 @pytest.fixture(autouse=True)
@@ -63,9 +66,9 @@ def test_an_unknown_instance_is_not_found(alice: Visitor, what: str) -> None:
 
 @pytest.mark.parametrize("what", ["rescue", "exit", "reboot"])
 def test_another_teams_instance_is_not_found(
-    alice: Visitor, strangers: dict[str, Visitor], form: dict[str, str], what: str
+    alice: Visitor, visitors: dict[str, Visitor], form: dict[str, str], what: str
 ) -> None:
-    mallory = strangers["mallory"]
+    mallory = visitors["mallory"]
     theirs, ours = mallory.instance("shop-1"), alice.instance(UNTOUCHED)
     refused(alice.post(f"/instances/{theirs}/{what}", **form), 404, "Nothing")
     refused(mallory.post(f"/instances/{ours}/{what}", **form), 404, "There is nothing here")
@@ -145,10 +148,8 @@ def test_signing_out_by_link_is_refused(alice: Visitor) -> None:
 
 
 def test_nobody_gets_in_without_signing_in(
-    strangers: dict[str, Visitor], path: str, form: dict[str, str]
+    nobody: Visitor, path: str, form: dict[str, str]
 ) -> None:
-    nobody = strangers[""]
-    nobody.get("/sign-in")
     for answer in (nobody.get("/"), nobody.get(path), nobody.post(path, **form)):
         assert answer.status_code == 302
         assert answer.headers["Location"].startswith("/sign-in?next=")
@@ -178,19 +179,15 @@ def long_search(url: str) -> int:
         return connection.getresponse().status
 
 
-def test_a_megabyte_is_too_much(alice: Visitor, strangers: dict[str, Visitor]) -> None:
+def test_a_megabyte_is_too_much(alice: Visitor, nobody: Visitor) -> None:
     assert long_search(alice.origin) in (400, 414, 431)
     assert alice.get("/").status_code == 200
-    nobody = strangers[""]
-    nobody.get("/sign-in")
     answer = nobody.post("/sign-in", username=MEGABYTE, password="x")
     refused(answer, 400, "What was sent is too large or malformed. Nothing was changed.")
 
 
 @pytest.mark.parametrize("name", ["alice@example.org\x00", "<script>", "🛟@example.org", ""])
-def test_a_strange_sign_in_is_refused(strangers: dict[str, Visitor], name: str) -> None:
-    nobody = strangers[""]
-    nobody.get("/sign-in")
+def test_a_strange_sign_in_is_refused(nobody: Visitor, name: str) -> None:
     answer = nobody.post("/sign-in", username=name, password="wrong")
     assert answer.status_code == 422
     assert "<script>" not in answer.text.split("<main")[1]
@@ -199,10 +196,6 @@ def test_a_strange_sign_in_is_refused(strangers: dict[str, Visitor], name: str) 
 @pytest.mark.parametrize(
     "there", ["https://evil.example/", "//evil.example", "javascript:alert(1)"]
 )
-def test_nobody_is_sent_elsewhere_after_signing_in(demo: SimpleNamespace, there: str) -> None:
-    visitor = Visitor(demo.url)
-    visitor.get("/sign-in")
-    answer = visitor.post(
-        "/sign-in", username="bob@example.org", password="rescue-demo", next=there
-    )
+def test_nobody_is_sent_elsewhere_after_signing_in(nobody: Visitor, there: str) -> None:
+    answer = nobody.post("/sign-in", username="bob@example.org", password="rescue-demo", next=there)
     assert (answer.status_code, answer.headers["Location"]) == (302, "/")

@@ -33,14 +33,14 @@ SCRIPTS = ["<script>alert(1)</script>x", '"><img src=x onerror=alert(1)>', "'; -
 LETTERS = ["💥🛟", "\u202eabc"]
 
 
-@pytest.mark.parametrize("typed", SCRIPTS + LETTERS)
-def test_a_hostile_search_finds_nothing_and_runs_nothing(visit: Visit, typed: str) -> None:
+def test_a_hostile_search_finds_nothing_and_runs_nothing(visit: Visit) -> None:
     desk = visit("alice")
     desk.page.on("dialog", lambda dialog: pytest.fail(f"a script ran: {dialog.message}"))
-    desk.page.get_by_role("searchbox").fill(typed)
     nothing = desk.page.get_by_role("heading", name="No instance matches")
-    expect(nothing).to_be_visible()
-    expect(desk.page.locator("#instances")).to_contain_text(typed)
-    desk.page.reload()
-    expect(nothing).to_be_visible()
-    expect(desk.page.get_by_role("searchbox")).to_have_value(typed)
+    for typed in SCRIPTS + LETTERS:
+        desk.page.get_by_role("searchbox").fill(typed)
+        expect(desk.page.locator("#instances")).to_contain_text(f"“{typed}”")
+        expect(nothing).to_be_visible()
+        desk.page.reload()
+        expect(nothing).to_be_visible()
+        expect(desk.page.get_by_role("searchbox")).to_have_value(typed)

@@ -32,7 +32,8 @@ def test_signing_out_and_in_again_in_the_middle_loses_nothing(
 ) -> None:
     name = borrow("lb-2")
     cloud.set(rescue_seconds=6)
-    desk = visit("alice")
+    desk = visit("")
+    sign_in(desk.page, "/")
     desk.start(name)
     desk.sees(name, "Rescue mode is starting")
     desk.page.get_by_role("button", name="Sign out").click()
@@ -65,6 +66,7 @@ def test_a_page_that_was_offline_catches_up(visit: Visit, borrow: Borrow, cloud:
     live = desk.page.locator("#live")
     expect(live).to_have_text("Live")
     desk.start(name)
+    desk.sees(name, "Rescue mode is starting")
     desk.page.context.set_offline(True)
     expect(live).to_have_text("Reconnecting…")
     desk.page.wait_for_timeout(4000)  # meanwhile the rescue gets ready
