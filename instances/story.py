@@ -130,6 +130,8 @@ def advice(rescue: "Rescue") -> "StrOrPromise":
         return wording.not_now(rescue.failure_code.partition(":")[2])
     if rescue.state == State.CLOSED and rescue.vm_state_before == "stopped":
         return _("The instance was off before; leaving rescue mode has started it.")
+    if rescue.is_external and rescue.state in (State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD):
+        return ""  # its password was never with us
     return ADVICE.get(State(rescue.state), "")
 
 
