@@ -300,8 +300,8 @@ def reveal_password(*, rescue: Rescue, by: "User", acting_by: "User | None" = No
 
 
 def dismiss(*, rescue: Rescue, by: "User") -> None:
-    """Put a rescue's notification away for one person; an open one comes back when it ends."""
-    if rescue.is_open and not rescue.is_ready:
+    """Put an ended rescue's notification away for one person; an open one stays in sight."""
+    if rescue.is_open:
         raise NotPossible(_("It is still under way."))
     Dismissal.objects.get_or_create(rescue=rescue, user=by)
 

@@ -337,6 +337,11 @@ def test_what_is_under_way_is_not_put_away(web, alice):
     why(lambda: use_cases.dismiss(rescue=start(web, alice), by=alice))
 
 
+def test_a_machine_in_rescue_is_not_put_out_of_sight(ready, alice):
+    why(lambda: use_cases.dismiss(rescue=ready, by=alice))
+    assert ready in Rescue.objects.in_panel_of(alice)
+
+
 def test_the_line_for_the_shell_is_quoted(web):
     line = use_cases.cli_command(web, "x; rm -rf /")
     assert line == f"openstack server rescue --image 'x; rm -rf /' {web.server_id}"
