@@ -28,14 +28,13 @@ if TYPE_CHECKING:
     from instances.models.mirror import InstanceQuerySet
 
 PAGE_SIZE = 50
+# On the way into rescue a server still has its old status: it counts as in rescue alone.
+RESCUED = Q(vm_state="rescued") | Q(task_state__in=["rescuing", "unrescuing"])
 FILTERS: "dict[str, tuple[StrOrPromise, Q]]" = {
-    "rescue": (
-        _("In rescue"),
-        Q(vm_state="rescued") | Q(task_state__in=["rescuing", "unrescuing"]),
-    ),
-    "running": (pgettext_lazy("filter", "Running"), Q(status="ACTIVE")),
-    "off": (pgettext_lazy("filter", "Off"), Q(status="SHUTOFF")),
-    "error": (pgettext_lazy("filter", "Error"), Q(status="ERROR")),
+    "rescue": (_("In rescue"), RESCUED),
+    "running": (pgettext_lazy("filter", "Running"), Q(status="ACTIVE") & ~RESCUED),
+    "off": (pgettext_lazy("filter", "Off"), Q(status="SHUTOFF") & ~RESCUED),
+    "error": (pgettext_lazy("filter", "Error"), Q(status="ERROR") & ~RESCUED),
     "other": (
         pgettext_lazy("filter", "Other"),
         ~Q(status__in=["ACTIVE", "SHUTOFF", "ERROR", "RESCUE"]),
