@@ -222,7 +222,7 @@ def _write(rescue: Rescue, move: Move, seen: Seen | None = None, **changes: Any)
                 return None
             _record_move(rescue, move, State(before[0]))
             if (rescue.state, rescue.obstacle, rescue.host_started_at) != before:
-                _announce(rescue)
+                announce(rescue)
     except IntegrityError:
         logger.warning("rescue %s: another one is open on its server", rescue.pk)
         return None
@@ -254,9 +254,9 @@ def _record_move(rescue: Rescue, move: Move, came_from: State) -> None:
     if move.to in LEFT_CLEAN:
         _destroy_kept(rescue.instance)
     if move.to in IN_RESCUE and came_from not in STARTING:
-        _record(rescue, "rescue.exit_failed", move.reason)
+        record("rescue.exit_failed", rescue, reason=move.reason)
     elif move.to in AUDITED:
-        _record(rescue, AUDITED[move.to], move.reason)
+        record(AUDITED[move.to], rescue, reason=move.reason)
 
 
 def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
@@ -290,15 +290,15 @@ def _destroy_kept(instance: Instance) -> None:
     kept.update(sealed_password="", version=F("version") + 1)
 
 
-def _record(rescue: Rescue, act: str, reason: str) -> None:
+def record(act: str, rescue: Rescue, **who_and_details: Any) -> None:
+    """Write an act on a rescue into the audit trail, in the transaction of what it tells of."""
     instance = rescue.instance
-    audit.record(
-        act, team=instance.team, target=f"{instance} ({instance.server_id})",
-        rescue=str(rescue.pk), reason=reason,
-    )  # fmt: skip
+    target = f"{instance} ({instance.server_id})"
+    audit.record(act, team=instance.team, target=target, rescue=str(rescue.pk), **who_and_details)
 
 
-def _announce(rescue: Rescue) -> None:
+def announce(rescue: Rescue) -> None:
+    """Tell the open pages that a rescue and its instance changed."""
     topics = [f"rescue:{rescue.pk}", f"instance:{rescue.instance_id}"]
     events.changed(rescue.instance.account.team_id, topics)
 
@@ -336,8 +336,8 @@ def destroy_old_passwords() -> int:
     for rescue in old.select_related("instance__account__team")[:200]:
         with transaction.atomic():
             if rescue.move(sealed_password="", next_at=rescue.next_at):
-                _record(rescue, "password.destroyed", "age")
-                _announce(rescue)
+                record("password.destroyed", rescue, reason="age")
+                announce(rescue)
                 destroyed += 1
     return destroyed
 
@@ -367,8 +367,8 @@ def _adopt(account_id: int) -> list[uuid.UUID]:
         try:
             with transaction.atomic():
                 rescue.save(force_insert=True)
-                _record(rescue, "rescue.external", "")
-                _announce(rescue)
+                record("rescue.external", rescue, reason="")
+                announce(rescue)
         except IntegrityError:
             continue
         adopted.append(rescue.pk)

@@ -13,7 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
-from instances import choices, events, wording
+from instances import choices, driver, wording
 from instances.choices import ImageChoice, Note, Picker, exit_notes, picker_for
 from instances.lifecycle import (
     IN_RESCUE,
@@ -23,7 +23,6 @@ from instances.lifecycle import (
 )
 from instances.models import Dismissal, Instance, Rescue
 from instances.models.clock import now as clock_now
-from teams import audit
 from teams.permissions import Right
 from teams.secrets import CannotOpen
 
@@ -315,16 +314,5 @@ def _note(
     act: str, rescue: Rescue, by: "User | None", acting_by: "User | None" = None, **details: Any
 ) -> None:
     """Write the audit entry and announce the change, both with the transaction."""
-    instance = rescue.instance
-    target = f"{instance} ({instance.server_id})"
-    audit.record(
-        act, team=instance.team, target=target, actor=by, acting_by=acting_by,
-        rescue=str(rescue.pk), **details,
-    )  # fmt: skip
-    announce(rescue)
-
-
-def announce(rescue: Rescue) -> None:
-    """Tell the open pages that a rescue and its instance changed."""
-    topics = [f"rescue:{rescue.pk}", f"instance:{rescue.instance_id}"]
-    events.changed(rescue.instance.account.team_id, topics)
+    driver.record(act, rescue, actor=by, acting_by=acting_by, **details)
+    driver.announce(rescue)
