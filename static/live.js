@@ -92,7 +92,7 @@
     : s >= 60 ? `${Math.floor(s / 60)}\u00a0min\u00a0${pad(s % 60)}\u00a0s` : `${s}\u00a0s`;
   const coarse = (s) => s >= 86400 ? `${Math.floor(s / 86400)}\u00a0${document.body.dataset.day}`
     : s >= 3600 ? `${Math.floor(s / 3600)}\u00a0h` : s >= 60 ? `${Math.floor(s / 60)}\u00a0min` : `${s}\u00a0s`;
-  let askedAgain = Date.now();
+  let askedAgain = Date.now(), toldAt = Date.now();
   const tick = () => document.querySelectorAll("time[data-seconds]").forEach((time) => {
     time.from ??= Date.now() - time.dataset.seconds * 1000;
     const seconds = Math.floor((Date.now() - time.from) / 1000);
@@ -103,6 +103,12 @@
       refresh("instances");
     }
   });
+  // An event may be lost: whoever waits for a rescue looks again by itself.
+  const lookAgain = () => {
+    if (!stream || !$("article.tone-busy") || Date.now() - toldAt < 10000) return;
+    toldAt = Date.now();
+    refresh("notifications");
+  };
 
   // ---- the notification panel through its refreshes
   let seen = new Map(), scrolled = 0, folded = false, lost = [], recount = 0;
@@ -123,6 +129,7 @@
     seen = new Map([...headlines()].map(([id, a]) => [id, a.dataset.headline]));
   });
   document.addEventListener("htmx:afterSwap", () => {
+    toldAt = Date.now();
     for (const [id, article] of headlines()) {
       if (seen.get(id) === article.dataset.headline) continue;
       if (!seen.has(id)) { article.classList.add("fresh"); folded = false; scrolled = 0; }
@@ -157,6 +164,6 @@
     if (event.target.matches?.(".panel-fold")) sessionStorage.setItem("folded", event.target.open ? "" : held());
   }, true);
 
-  setInterval(tick, 1000);
+  setInterval(() => { tick(); lookAgain(); }, 1000);
   if (indicator) open();
 })();

@@ -1,11 +1,12 @@
 """The whole panel as processes: web, worker, beat and Redis, as in production, for one test run."""
 
 import os
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from tests.services import ROOT, RedisServer, free_port, stop, wait_until
@@ -45,6 +46,21 @@ class Panel:
             [sys.executable, "manage.py", *command], cwd=ROOT, env=self.environment(),
             input=text, text=True, check=True, stdout=subprocess.PIPE,
         ).stdout  # fmt: skip
+
+    def account(self) -> str:
+        """Tell what happened here: the instances and rescues as the rows say, and the logs."""
+        told = []
+        columns = {
+            "instances_instance": "name, status, task_state, vm_state, seen_at",
+            "instances_rescue": "state, version, lease_until, next_at, asked_at, called_at,"
+            " accepted_at, host_started_at, ready_at, ended_at, obstacle, failure_code",
+        }
+        with closing(sqlite3.connect(self.folder / "panel.sqlite3")) as database:
+            for table, names in columns.items():
+                told += [table, *map(str, database.execute(f"SELECT {names} FROM {table}"))]
+        for log in sorted(self.folder.glob("*.log")):
+            told += [log.name, *log.read_text(errors="replace").splitlines()[-30:]]
+        return "\n".join(told)
 
     def spawn(self, name: str, *command: str) -> "subprocess.Popen[bytes]":
         """Start one of its processes, with a log of its own."""

@@ -16,6 +16,16 @@ LAB = Path(os.environ.get("RESCUE_LAB_DIR", ROOT.parent / "shared" / "lab"))
 LAB_HOME = Path(os.environ.get("LAB_HOME", "/var/tmp/rescue-lab"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Add what the panel knew to the report of a failed test."""
+    report = yield
+    panel = getattr(item, "funcargs", {}).get("lab_panel")
+    if panel and report.failed:
+        report.sections.append(("the panel", panel.account()))
+    return report
+
+
 @pytest.fixture(scope="session")
 def lab() -> Path:
     """Return the folder of the running lab; skip where there is none to start."""
