@@ -159,7 +159,6 @@ def start(
     image_ref: str,
     by: "User",
     idempotency_key: uuid.UUID,
-    acting_by: "User | None" = None,
 ) -> Rescue:
     """Ask for a rescue; the same key again returns the rescue it made.
 
@@ -183,7 +182,8 @@ def start(
     rescue = Rescue(
         instance=instance,
         requested_by=by,
-        acting_by=acting_by,
+        acting_by=by.acted_by,
+        holder=by,
         idempotency_key=idempotency_key,
         image_ref=choice.ref,
         image_name=choice.name,
@@ -196,7 +196,7 @@ def start(
     try:
         with transaction.atomic():
             rescue.save(force_insert=True)
-            _note("rescue.start", rescue, by, acting_by, image=choice.name, image_ref=choice.ref)
+            _note("rescue.start", rescue, by, image=choice.name, image_ref=choice.ref)
     except IntegrityError:
         return _beaten(instance, idempotency_key, by)
     return rescue
@@ -217,7 +217,7 @@ def _beaten(instance: Instance, idempotency_key: uuid.UUID, by: "User") -> Rescu
     raise NotPossible(why_not_start(fresh) or _("A task is under way. Try again."))
 
 
-def request_exit(*, instance: Instance, by: "User", acting_by: "User | None" = None) -> Rescue:
+def request_exit(*, instance: Instance, by: "User") -> Rescue:
     """Ask to leave rescue mode; asking twice returns the exit under way.
 
     Raise ``PermissionDenied`` or ``NotPossible`` as ``start`` does.
@@ -231,20 +231,20 @@ def request_exit(*, instance: Instance, by: "User", acting_by: "User | None" = N
         raise NotPossible(reason)
     if rescue is None:
         raise NotPossible(_("The panel is still reading this rescue's state. Try again."))
-    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by, acting_by)
+    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by)
 
 
-def hard_reboot(*, instance: Instance, by: "User", acting_by: "User | None" = None) -> Rescue:
+def hard_reboot(*, instance: Instance, by: "User") -> Rescue:
     """Ask for a hard reboot, the way back when a rescue or an exit left the server in ERROR."""
     _must(by, Right.OPERATE, instance)
     rescue = instance.broken_rescue
     reason = why_not_reboot(instance)
     if reason or rescue is None:
         raise NotPossible(reason)
-    return _ask(rescue, State.REBOOT_REQUESTED, "rescue.hard_reboot", by, acting_by)
+    return _ask(rescue, State.REBOOT_REQUESTED, "rescue.hard_reboot", by)
 
 
-def _ask(rescue: Rescue, to: State, act: str, by: "User", acting_by: "User | None") -> Rescue:
+def _ask(rescue: Rescue, to: State, act: str, by: "User") -> Rescue:
     """Begin another call on a rescue that is there: its own doubt is counted from now."""
     now = clock_now()
     came_from = State(rescue.state)
@@ -259,7 +259,7 @@ def _ask(rescue: Rescue, to: State, act: str, by: "User", acting_by: "User | Non
                 **exit_fields,
             )  # fmt: skip
             if moved:
-                _note(act, rescue, by, acting_by)
+                _note(act, rescue, by)
     except IntegrityError:
         moved = False
     if not moved:
@@ -267,25 +267,25 @@ def _ask(rescue: Rescue, to: State, act: str, by: "User", acting_by: "User | Non
     return rescue
 
 
-def cancel(*, rescue: Rescue, by: "User", acting_by: "User | None" = None) -> Rescue:
+def cancel(*, rescue: Rescue, by: "User") -> Rescue:
     """Take a request back that the cloud was not asked for yet."""
     _must(by, Right.OPERATE, rescue.instance)
     with transaction.atomic():
         if rescue.state != State.REQUESTED or not rescue.move(State.CANCELLED):
             raise NotPossible(_("Too late: the cloud was already asked."))
-        _note("rescue.cancel", rescue, by, acting_by)
+        _note("rescue.cancel", rescue, by)
     return rescue
 
 
-def reveal_password(*, rescue: Rescue, by: "User", acting_by: "User | None" = None) -> str:
+def reveal_password(*, rescue: Rescue, by: "User") -> str:
     """Return the temporary password, and write down who read it.
 
     Raise ``PermissionDenied`` for somebody without the right, staff behind an impersonation
     included, and ``NotPossible`` when there is none to show.
     """
-    _must(by, Right.REVEAL, rescue.instance)
-    if acting_by is not None:
+    if by.acted_by is not None:
         raise PermissionDenied(_("Staff cannot read a customer's password."))
+    _must(by, Right.REVEAL, rescue.instance)
     if not rescue.password_available:
         raise NotPossible(_("There is no temporary password to show."))
     try:
@@ -294,7 +294,7 @@ def reveal_password(*, rescue: Rescue, by: "User", acting_by: "User | None" = No
         raise NotPossible(_("The password can no longer be opened: its key is gone.")) from None
     with transaction.atomic():
         Rescue.objects.filter(pk=rescue.pk, revealed_at=None).update(revealed_at=clock_now())
-        _note("password.reveal", rescue, by, acting_by)
+        _note("password.reveal", rescue, by)
     return password
 
 
@@ -310,9 +310,7 @@ def _must(user: "User", right: Right, instance: Instance) -> None:
         raise PermissionDenied(_("Your role may only look."))
 
 
-def _note(
-    act: str, rescue: Rescue, by: "User | None", acting_by: "User | None" = None, **details: Any
-) -> None:
+def _note(act: str, rescue: Rescue, by: "User | None", **details: Any) -> None:
     """Write the audit entry and announce the change, both with the transaction."""
-    driver.record(act, rescue, actor=by, acting_by=acting_by, **details)
+    driver.record(act, rescue, actor=by, **details)
     driver.announce(rescue)

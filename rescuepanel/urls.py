@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
+from teams.gates import open_to_staff
+
 from . import health
 
 
@@ -16,7 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
-    path("language", set_language, name="set_language"),
+    path("language", open_to_staff(set_language), name="set_language"),
     *_pages("teams.urls"),
     *_pages("instances.urls"),
 ]

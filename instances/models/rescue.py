@@ -103,6 +103,17 @@ class Rescue(models.Model):
     exit_requested_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
     )
+    #: whose care it is in now: whoever asked, until it is handed over
+    holder = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    #: why, in the person's words: a ticket, say
+    reason = models.CharField(max_length=300, blank=True)
+    #: the closing report's own words
+    closing_note = models.TextField(blank=True)
+    #: when it should be over, by the team's time limit or somebody's choice
+    until = models.DateTimeField(null=True)
+    reminded_at = models.DateTimeField(null=True)
     idempotency_key = models.UUIDField(unique=True, null=True)
     image_ref = models.CharField(max_length=64, blank=True)
     image_name = models.CharField(max_length=255, blank=True)

@@ -18,7 +18,7 @@ from django.utils.translation import ngettext, pgettext_lazy
 
 from instances import events, rescue
 from instances.models import Instance
-from instances.views.gates import Request, page, wants_fragment
+from teams.gates import Request, page, wants_fragment
 from teams.models import CloudAccount, Team, User
 from teams.permissions import Right
 
@@ -196,7 +196,7 @@ def _read(account: CloudAccount) -> bool:
     )
 
 
-@page("GET", "HEAD")
+@page("GET", "HEAD", staff=True)
 def instance_list(request: Request) -> HttpResponse:
     """Show the list, or only its table to an open page."""
     view = ListView(request.user, request.GET.dict(), request.get_full_path())
@@ -205,7 +205,7 @@ def instance_list(request: Request) -> HttpResponse:
     return render(request, f"instances/{template}.html", {"view": view})
 
 
-@page("GET", "HEAD")
+@page("GET", "HEAD", staff=True)
 def row(request: Request, pk: int) -> HttpResponse:
     """Show one row of the list again."""
     seen = Instance.objects.visible_to(request.user).with_panel_data()

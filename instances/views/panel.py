@@ -9,12 +9,13 @@ from django.shortcuts import redirect, render
 from instances import rescue as use_cases
 from instances.cards import cards_for
 from instances.models import Rescue
-from instances.views.gates import Request, followed, page, wants_fragment
+from instances.views.gates import followed
+from teams.gates import Request, page, wants_fragment
 from teams.models import User
 from teams.secrets import Veiled
 
 
-@page("GET", "HEAD")
+@page("GET", "HEAD", staff=True)
 def notifications(request: Request) -> HttpResponse:
     """Show the panel again, or a page that holds it."""
     if not wants_fragment(request):
@@ -22,7 +23,7 @@ def notifications(request: Request) -> HttpResponse:
     return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})
 
 
-@page("POST")
+@page("POST", staff=True)
 def password(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Show the temporary password, in an answer that (as with every page) nothing keeps."""
     shown = followed(request, pk)
@@ -36,13 +37,13 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
     return render(request, f"instances/{template}.html", context, status=status)
 
 
-@page("POST")
+@page("POST", staff=True)
 def cancel(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Take a request back before the cloud was asked."""
     return _acted(request, followed(request, pk), use_cases.cancel)
 
 
-@page("POST")
+@page("POST", staff=True)
 def dismiss(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Put a notification away."""
     return _acted(request, followed(request, pk), _dismiss)

@@ -13,10 +13,11 @@ from django_htmx.http import trigger_client_event
 from instances import rescue, tasks
 from instances.forms import StartRescueForm
 from instances.models import Instance, Rescue
-from instances.views.gates import Request, operable, page, wants_fragment
+from instances.views.gates import operable
+from teams.gates import Request, page, wants_fragment
 
 
-@page("GET", "HEAD", "POST")
+@page("GET", "HEAD", "POST", staff=True)
 def start_rescue(request: Request, pk: int) -> HttpResponse:
     """Offer the rescue images, and start the rescue with the chosen one."""
     instance = operable(request, pk)
@@ -77,7 +78,7 @@ def _commands(instance: Instance, picker: rescue.Picker, selected: str) -> list[
     ]
 
 
-@page("GET", "HEAD", "POST")
+@page("GET", "HEAD", "POST", staff=True)
 def exit_rescue(request: Request, pk: int) -> HttpResponse:
     """Ask whether to leave rescue mode, and leave it."""
     instance = operable(request, pk)
@@ -92,7 +93,7 @@ def exit_rescue(request: Request, pk: int) -> HttpResponse:
     return _confirmed(request, instance, rescue.request_exit, reason, context)
 
 
-@page("GET", "HEAD", "POST")
+@page("GET", "HEAD", "POST", staff=True)
 def hard_reboot(request: Request, pk: int) -> HttpResponse:
     """Ask whether to reboot the hard way, and do it."""
     instance = operable(request, pk)

@@ -14,17 +14,17 @@ from teams.permissions import Right, Role, may, roles_with
 pytestmark = pytest.mark.django_db
 
 TABLE = [
-    # role, look, operate, reveal, manage
-    ("owner", True, True, True, True),
-    ("member", True, True, True, False),
-    ("reader", True, False, False, False),
+    # role, look, operate, reveal, audit, manage
+    ("owner", True, True, True, True, True),
+    ("member", True, True, True, False, False),
+    ("reader", True, False, False, False, False),
 ]
 
 
-@pytest.mark.parametrize(("role", "look", "operate", "reveal", "manage"), TABLE)
-def test_what_each_role_may(role, look, operate, reveal, manage):
-    expected = (look, operate, reveal, manage)
-    rights = (Right.LOOK, Right.OPERATE, Right.REVEAL, Right.MANAGE)
+@pytest.mark.parametrize(("role", "look", "operate", "reveal", "audit", "manage"), TABLE)
+def test_what_each_role_may(role, look, operate, reveal, audit, manage):
+    expected = (look, operate, reveal, audit, manage)
+    rights = (Right.LOOK, Right.OPERATE, Right.REVEAL, Right.AUDIT, Right.MANAGE)
     assert tuple(may(role, right) for right in rights) == expected
     assert tuple(role in roles_with(right) for right in rights) == expected
 
@@ -39,6 +39,16 @@ def test_a_role_is_held_in_one_team_only(teams, alice, carol, mallory, sam):
     assert mallory.may(Right.MANAGE, teams.other) and not mallory.may(Right.LOOK, teams.acme)
     assert carol.may(Right.LOOK, teams.acme) and not carol.may(Right.OPERATE, teams.acme)
     assert not any(sam.may(right, teams.acme) for right in Right)  # staff is no member
+
+
+@pytest.mark.parametrize("role", Role)
+def test_staff_who_act_for_somebody_look_and_operate_at_most(teams, alice, sam, role):
+    Membership.objects.filter(user=alice).update(role=role)
+    alice.acted_by = sam
+    allowed = {right for right in Right if alice.may(right, teams.acme)}
+    assert allowed == {right for right in (Right.LOOK, Right.OPERATE) if may(role, right)}
+    for right in Right:
+        assert Team.objects.of(alice, right).exists() == (right in allowed)
 
 
 def test_who_is_disabled_may_nothing(teams, alice):

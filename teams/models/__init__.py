@@ -1,0 +1,22 @@
+"""People, teams, what they connect and are told, and what was done by whom."""
+
+from .account import CloudAccount
+from .delivery import Delivery, Webhook
+from .invitation import Invitation
+from .key import SSHKey
+from .people import Impersonation, User
+from .team import Membership, Team
+from .trail import AuditEntry
+
+__all__ = [
+    "AuditEntry",
+    "CloudAccount",
+    "Delivery",
+    "Impersonation",
+    "Invitation",
+    "Membership",
+    "SSHKey",
+    "Team",
+    "User",
+    "Webhook",
+]
