@@ -31,7 +31,7 @@ def test_what_each_role_may(role, look, operate, reveal, audit, manage):
 
 def test_the_table_names_every_role_and_right():
     assert {row[0] for row in TABLE} == {role.value for role in Role} == set(permissions.RIGHTS)
-    assert len(Right) == 4
+    assert len(Right) == 5
 
 
 def test_a_role_is_held_in_one_team_only(teams, alice, carol, mallory, sam):
