@@ -2,11 +2,11 @@
 
 from django.urls import path
 
-from teams import views
+from teams.views import sign_in
 
 app_name = "teams"
 
 urlpatterns = [
-    path("sign-in", views.sign_in, name="sign_in"),
-    path("sign-out", views.sign_out, name="sign_out"),
+    path("sign-in", sign_in.sign_in, name="sign_in"),
+    path("sign-out", sign_in.sign_out, name="sign_out"),
 ]
