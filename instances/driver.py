@@ -274,6 +274,8 @@ def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
     act = lifecycle.new_action(_case(rescue), seen, phase.call) if phase else None
     if act is None or phase is None:
         return learned
+    if phase.call is Call.RESCUE and act.user_id != rescue.cloud_user_id:
+        return learned  # theirs; our own may still be on its way
     if not rescue.request_id:
         learned["request_id"] = act.request_id
     if phase.call is Call.RESCUE:

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from instances import driver, inventory, lifecycle, rescue
-from instances.cloud import Accepted, Cloud, Silent
+from instances.cloud import Accepted, Cloud, Silent, open_account
 from instances.cloud.facts import server_from
 from instances.lifecycle import State
 from instances.models import Instance, Rescue
@@ -169,6 +169,28 @@ def test_a_rescue_begun_outside_meanwhile(demo, start):
     demo.outside("web-1", "rescue")
     assert drive(row).state == S.LOST_RACE
     assert demo.accepted(row.instance.server_id, "rescue") == 0
+
+
+def test_a_call_that_comes_late_after_somebody_elses_rescue_is_ours(demo, start, monkeypatch):
+    """Theirs is not taken for ours while ours may still be on its way."""
+
+    def held_up(self, *args, **kwargs):
+        raise Silent("nova")
+
+    monkeypatch.setattr(Cloud, "rescue", held_up)
+    row = start()
+    driver.step(row.pk)
+    monkeypatch.undo()
+    demo.outside("web-1", "rescue")
+    row = drive(row, steps=3)
+    assert (row.state, row.request_id) == (S.IN_DOUBT, "")
+    demo.outside("web-1", "unrescue")
+    cloud = open_account(row.instance.account)
+    server_id, image = row.instance.server_id, row.image_ref
+    cloud.rescue(server_id, image_ref=image, password=row.password())
+    row = drive(row)
+    assert row.state == S.READY and row.password()
+    assert demo.accepted(server_id, "rescue") == 1
 
 
 def test_a_conflict_is_not_asked_again(demo, start, monkeypatch):

@@ -204,7 +204,8 @@ class Panel(RuleBasedStateMachine):
     def _write(self, to: State | None, seen: Seen | None = None) -> None:
         row, phase = self.row, phase_of(self.row.case.state)
         act = new_action(row.case, seen, phase.call) if seen and phase else None
-        if act and not row.case.request_id:
+        theirs = act and phase.call is Call.RESCUE and act.user_id != US
+        if act and not theirs and not row.case.request_id:
             row.case = replace(row.case, request_id=act.request_id)
         if to is None:
             return
