@@ -23,6 +23,7 @@ from instances.lifecycle import (
     LEFT_CLEAN,
     SETTLED,
     STARTING,
+    Act,
     Call,
     Move,
     Phase,
@@ -271,11 +272,9 @@ def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
     if move.to in BROKEN or move.to == State.FAILED_CLEAN:
         learned["failure_text"] = rescue.instance.fault
     phase = lifecycle.phase_of(State(rescue.state))
-    act = lifecycle.new_action(_case(rescue), seen, phase.call) if phase else None
+    act = _our_action(rescue, seen, phase) if phase else None
     if act is None or phase is None:
         return learned
-    if phase.call is Call.RESCUE and act.user_id != rescue.cloud_user_id:
-        return learned  # theirs; our own may still be on its way
     if not rescue.request_id:
         learned["request_id"] = act.request_id
     if phase.call is Call.RESCUE:
@@ -284,6 +283,13 @@ def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:
         if rescue.accepted_at is None and move.to == phase.waiting:
             learned["accepted_at"] = clock_now()
     return learned
+
+
+def _our_action(rescue: Rescue, seen: Seen, phase: Phase) -> Act | None:
+    """Find the action of our call; not somebody else's, while ours may be on its way."""
+    act = lifecycle.new_action(_case(rescue), seen, phase.call)
+    theirs = act and phase.call is Call.RESCUE and act.user_id != rescue.cloud_user_id
+    return None if theirs else act
 
 
 def _destroy_kept(instance: Instance) -> None:
