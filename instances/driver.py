@@ -201,7 +201,7 @@ def _no(rescue: Rescue, phase: Phase, error: CloudError) -> float | None:
     if move.to == phase.in_doubt and rescue.calls == 1:
         # Nova is through with the only call: an action of another id is not ours.
         changes["request_id"] = error.request_id
-    if error.kind in ("limited", "credentials"):  # not even looked at: it does not count
+    if error.kind in ("limited", "credentials", "refused"):  # not even looked at: it does not count
         changes |= {"calls": rescue.calls - 1, "obstacle": error.kind}
     return _write(rescue, move, **changes)
 

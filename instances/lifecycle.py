@@ -393,7 +393,7 @@ def after_call(phase: Phase, answer: str, case: Case) -> Move:
         case "invalid" | "forbidden":
             no = State.REFUSED if phase.call is Call.RESCUE else case.fallback
             return Move(to=no, reason=answer)
-        case "limited" | "credentials":
+        case "limited" | "credentials" | "refused":
             return Move(to=phase.requested, wait=10, reason=answer)
         case _:
             # A conflict may be the echo of our own lost call; a silence or a 5xx may hide a yes.

@@ -63,6 +63,10 @@ PROBLEMS: "dict[str, StrOrPromise]" = {
         "The cloud does not accept this account's credentials any more. "
         "An owner of the team has to connect it again."
     ),
+    "refused": _(
+        "The panel is not allowed to connect to the address of this cloud. "
+        "Its operator has to permit it."
+    ),
     "forbidden": _("The cloud refuses to list this project to the account's credentials."),
     "limited": _("The cloud asks us to slow down. What you see may be older than usual."),
 }
@@ -71,6 +75,7 @@ OBSTACLES: "dict[str, StrOrPromise]" = {
     "silent": _("The cloud does not answer at the moment. We keep trying; nothing is lost."),
     "broken": _("The cloud answers with errors at the moment. We keep trying; nothing is lost."),
     "credentials": _("The cloud does not accept the account's credentials. We keep trying."),
+    "refused": _("The panel is not allowed to connect to the cloud's address. We keep trying."),
     "limited": _("The cloud asks us to slow down. We try again in a moment."),
     "host_silent": _(
         "The host of this machine has not answered for a while. The request is waiting for it "

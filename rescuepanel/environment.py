@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import ipaddress
 import os
 import re
 import secrets
@@ -48,6 +49,16 @@ def flag(name: str, default: bool = False) -> bool:
     return value in _TRUE
 
 
+def number(name: str, default: int, least: int, most: int) -> int:
+    """Return NAME as a whole number between two bounds."""
+    value = text(name, str(default))
+    if not value.isascii() or not value.isdecimal() or not least <= int(value) <= most:
+        raise ImproperlyConfigured(
+            f"{name} must be a whole number from {least} to {most}, not {value!r}."
+        )
+    return int(value)
+
+
 def words(name: str, default: str = "") -> list[str]:
     """Return the comma-separated list in NAME."""
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
@@ -70,6 +81,19 @@ def origins(name: str) -> list[str]:
             raise ImproperlyConfigured(
                 f"{name} must hold origins like https://panel.example.org, not {word!r}."
             )
+    return found
+
+
+def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Return the networks in NAME, written as CIDR."""
+    found = []
+    for word in words(name):
+        try:
+            found.append(ipaddress.ip_network(word))
+        except ValueError as error:
+            raise ImproperlyConfigured(
+                f"{name} must hold networks like 10.20.0.0/16, not {word!r}."
+            ) from error
     return found
 
 

@@ -166,6 +166,10 @@ LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
+# Staff act for a person this long at most; what is over is kept this many days
+IMPERSONATION_MINUTES = env.number("IMPERSONATION_MINUTES", 30, 1, 30)
+RETENTION_DAYS = env.number("RETENTION_DAYS", 365, 1, 36500)
+
 # Transport; TLS ends at a proxy that sets X-Forwarded-Proto (see docs/deploying.md)
 SECURE_SSL_REDIRECT = SECURE and env.flag("SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
@@ -175,6 +179,10 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+
+# Where clouds may be: names (none: any), and networks that are not public but permitted
+CLOUD_AUTH_HOSTS = [host.lower() for host in env.hosts("CLOUD_AUTH_HOSTS")]
+CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS")
 
 # Images, by id or name, that read the temporary password though nothing on them says so
 RESCUE_IMAGES = env.words("RESCUE_IMAGES")

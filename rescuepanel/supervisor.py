@@ -88,6 +88,8 @@ class Demo:
             "STATIC_ROOT",
             "EMAIL_URL",
             "DEBUG",
+            "CLOUD_AUTH_HOSTS",
+            "CLOUD_PRIVATE_NETWORKS",
         )
         kept = {
             name: value
@@ -100,6 +102,7 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "rescuepanel.settings",
             "PYTHONPATH": str(BASE_DIR),
             "PYTHONUNBUFFERED": "1",
+            "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",  # where the look-alike cloud is
         }
 
     def part(

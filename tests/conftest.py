@@ -58,6 +58,7 @@ def _set_environment(folder: Path, database: str, redis_url: str) -> None:
         DEMO_DIR=str(folder),
         DEBUG="1",
         ALLOWED_HOSTS="testserver,127.0.0.1,localhost",
+        CLOUD_PRIVATE_NETWORKS="127.0.0.0/8",
     )
 
 

@@ -35,6 +35,7 @@ class Panel:
             "DEMO_DIR": str(self.folder),
             "DATABASE_URL": f"sqlite:///{self.folder / 'panel.sqlite3'}",
             "REDIS_URL": self.redis.url,
+            "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",
         }
         for name in ("SECRET_KEY", "ENCRYPTION_KEYS"):  # the demo makes its own
             given.pop(name, None)

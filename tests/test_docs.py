@@ -114,7 +114,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 # Settings ---------------------------------------------------------------------------------------
 
 
-ASKING = {"text", "flag", "words", "hosts", "origins", "choice", "os.environ.get"}
+ASKING = {"text", "flag", "words", "hosts", "networks", "origins", "choice", "os.environ.get"}
 
 
 def settings_read() -> set[str]:

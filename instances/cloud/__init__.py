@@ -15,10 +15,13 @@ from instances.cloud.errors import (
     Gone,
     Invalid,
     Limited,
+    Refused,
     Silent,
     TooOld,
 )
 from instances.cloud.facts import Accepted, Image, Server
+from instances.cloud.guard import check_address
+from instances.cloud.inquiry import Inquiry, Trait, inquire
 
 __all__ = [
     "Accepted",
@@ -31,11 +34,16 @@ __all__ = [
     "Found",
     "Gone",
     "Image",
+    "Inquiry",
     "Invalid",
     "Limited",
+    "Refused",
     "Server",
     "Silent",
     "TooOld",
+    "Trait",
+    "check_address",
     "from_clouds_yaml",
+    "inquire",
     "open_account",
 ]

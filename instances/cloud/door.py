@@ -1,5 +1,7 @@
 """The door itself: openstacksdk's session, one request a call, raw JSON."""
 
+import copy
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +26,7 @@ from instances.cloud.errors import (
     checked,
 )
 from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
+from instances.cloud.guard import Patience, guarded_session
 from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
 from teams.secrets import CannotOpen
 
@@ -69,23 +72,41 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
 class Cloud:
     """One project in one region, opened with one credential. Safe to share between threads."""
 
-    def __init__(self, credential: dict[str, Any], *, region_name: str = "") -> None:
+    def __init__(
+        self,
+        credential: dict[str, Any],
+        *,
+        region_name: str = "",
+        patience: Patience | None = None,
+    ) -> None:
         loader: Any = loading.get_plugin_loader(credential["auth_type"])
         wire = session.Session(
             auth=loader.load_from_options(**credential["auth"]),
-            verify=credential.get("cacert") or credential.get("verify", True),
+            session=guarded_session(patience),
+            verify=credential.get("cacert") or (credential.get("verify", True) and _authorities()),
             timeout=GET_TIMEOUT,
             redirect=False,
             app_name="rescue-panel",
         )
         self._session = wire
+        self._auth_url: str = credential["auth"].get("auth_url", "")
+        self._interface: str = credential.get("interface", "public")
+        self._connect(region_name)
+
+    def _connect(self, region_name: str) -> None:
         self._connection = openstack.connection.Connection(
-            session=wire,
+            session=self._session,
             region_name=region_name or None,
             compute_api_version="2",
-            interface=credential.get("interface", "public"),
+            interface=self._interface,
         )
         self._microversion = ""
+
+    def in_region(self, region_name: str) -> "Cloud":
+        """Return the same project in another region, without signing in again."""
+        there = copy.copy(self)
+        there._connect(region_name)
+        return there
 
     # What it is -------------------------------------------------------------------------------
 
@@ -111,6 +132,37 @@ class Cloud:
         auth: Any = self._session.auth
         access = auth.get_access(self._session)
         return access.user_id, access.project_id
+
+    # What it is good for: see inquiry; keystoneauth's errors come as they are, where it says so
+
+    def access(self) -> Any:
+        """Sign in and return what Keystone said, in keystoneauth's words and errors."""
+        auth: Any = self._session.auth
+        return auth.get_access(self._session)
+
+    def application_credential(self, ident: str) -> dict[str, Any]:
+        """Return what Keystone keeps of an application credential; keystoneauth's errors."""
+        path = f"/users/{self.access().user_id}/application_credentials/{ident}"
+        url = self._auth_url.rstrip("/") + path
+        answer = self._session.get(url, allow_reauth=False)
+        shown: dict[str, Any] = answer.json()["application_credential"]
+        return shown
+
+    @_translated
+    def peek(self) -> None:
+        """Ask for one server, to learn whether that is allowed."""
+        self._json("/servers/detail", {"limit": 1})
+
+    @_translated
+    def owners(self) -> set[str]:
+        """Return whose servers a listing of every project shows: only admins may see others'."""
+        answer = self._json("/servers/detail", {"all_tenants": 1, "limit": 100})
+        return {str(raw["tenant_id"]) for raw in answer["servers"] if raw.get("tenant_id")}
+
+    @_translated
+    def peek_images(self) -> None:
+        """Ask for one image, to learn whether Glance is there."""
+        checked(self._connection.image.get("/images?limit=1", timeout=GET_TIMEOUT, **ONCE))
 
     # What is there ----------------------------------------------------------------------------
 
@@ -253,6 +305,11 @@ class Cloud:
         return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
 
 
+def _authorities() -> str | bool:
+    """Return the certificates to trust: the operator's bundle, else the usual ones."""
+    return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+
+
 FOLLOWED = frozenset({"rescue", "unrescue", "reboot"})
 
 
@@ -312,7 +369,10 @@ def open_account(account: Any) -> Cloud:
     key = (account.pk, account.credential_version)
     with _opening:
         if key not in _opened:
-            _opened[key] = _open(account)
+            opened = _open(account)
+            for old in [one for one in _opened if one[0] == account.pk]:
+                del _opened[old]  # of a credential that has been replaced
+            _opened[key] = opened
         return _opened[key]
 
 

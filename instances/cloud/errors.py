@@ -9,7 +9,7 @@ class CloudError(Exception):
     ``kind`` says what that means for a call that was sent:
     invalid, forbidden, gone: Nova said no, nothing was done;
     conflict: no, or the echo of our own earlier call;
-    limited, credentials: not even looked at;
+    limited, credentials, refused: not even looked at;
     silent, broken: nobody knows.
     """
 
@@ -55,6 +55,17 @@ class BadCredentials(CloudError):
     """Keystone or Nova does not accept the credential."""
 
     kind = "credentials"
+
+
+class Refused(CloudError):
+    """The panel itself does not connect there; the sentence is the reason's code, see ``guard``."""
+
+    kind = "refused"
+
+    def __init__(self, reason: str, *, host: str = "") -> None:
+        super().__init__(f"{reason}: {host}" if host else reason)
+        self.reason = reason
+        self.host = host
 
 
 class Silent(CloudError):
