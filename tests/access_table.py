@@ -1,0 +1,139 @@
+"""Who may do what: one row a URL, held against the urlconf and the docs.
+
+Columns: address as the urlconf writes it · methods its view answers (GET brings HEAD along; every
+other method is refused) · what happens to: a visitor who is not signed in · a read-only member, a
+member, an owner of the team · an owner of another team · staff · staff acting for the read-only
+member, the member, the owner · then, for the test, the objects that fill the address in
+(attributes of its world: see tests/test_access.py).
+
+    +    gets through (the answer may still be a form with errors, or "not possible now")
+    in   is sent to sign in
+    404  does not learn whether it exists
+    403  is told that this is not allowed
+
+An address with two rows has different rules for different methods.
+`python -m tests.access_table` writes the table into docs/portal.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+PEOPLE = (
+    "anonymous",
+    "carol",
+    "bob",
+    "alice",
+    "mallory",
+    "sam",
+    "sam for carol",
+    "sam for bob",
+    "sam for alice",
+)
+HEADS = (
+    "Address",
+    "Methods",
+    "Nobody",
+    "Read-only",
+    "Member",
+    "Owner",
+    "Other team",
+    "Staff",
+    "Staff for read-only",
+    "Staff for member",
+    "Staff for owner",
+)
+
+TABLE = """
+# The machine itself, language
+healthz                                any        +  +   +   +   +   +    403 403 403
+readyz                                 any        +  +   +   +   +   +    403 403 403
+metrics                                any        +  +   +   +   +   +    403 403 403
+language                               any        +  +   +   +   +   +    +   +   +
+
+# Signing in and out
+sign-in                                any        +  +   +   +   +   +    403 403 403
+sign-out                               POST       +  +   +   +   +   +    403 403 403
+
+# Instances and rescues
+/                                      GET        in +   +   +   +   +    +   +   +
+notifications                          GET        in +   +   +   +   +    +   +   +
+instances/<int:pk>/row                 GET        in +   +   +   404 404  +   +   +     instance
+instances/<int:pk>/rescue              GET,POST   in 403 +   +   404 404  403 +   +     instance
+instances/<int:pk>/exit                GET,POST   in 403 +   +   404 404  403 +   +     instance
+instances/<int:pk>/reboot              GET,POST   in 403 +   +   404 404  403 +   +     instance
+rescues/<uuid:pk>/password             POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/cancel               POST       in 403 +   +   404 404  403 +   +     rescue
+rescues/<uuid:pk>/dismiss              POST       in +   +   +   404 404  +   +   +     rescue
+
+# Staff, and what the customer sees of it
+staff                                  GET        in 404 404 404 404 +    403 403 403
+staff/accesses                         GET        in 404 404 404 404 +    403 403 403
+staff/people/<int:pk>/impersonate      GET,POST   in 404 404 404 404 +    403 403 403   bob
+staff/stop                             POST       in +   +   +   +   +    +   +   +
+acting                                 GET        in +   +   +   +   +    +   +   +
+account/staff-access                   GET        in +   +   +   +   +    403 403 403
+account/staff-access/<int:pk>/end      POST       in 404 404 +   404 404  403 403 403   access
+"""
+
+DOCS = Path(__file__).resolve().parent.parent / "docs/portal.md"
+BEGIN, END = "<!-- the table: python -m tests.access_table -->", "<!-- end of the table -->"
+
+
+@dataclass(frozen=True)
+class Row:
+    address: str
+    methods: frozenset[str]
+    who: dict[str, str]
+    objects: tuple[str, ...]
+
+    @property
+    def written(self) -> str:
+        """The methods as the table writes them."""
+        if len(self.methods) > 4:
+            return "any"
+        return ", ".join(sorted(self.methods - {"HEAD"}))
+
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def rows() -> Iterator[Row]:
+    """Read the table; a row with a wrong number of columns or an unknown word raises."""
+    for line in TABLE.splitlines():
+        if not line.strip() or line.startswith("#"):
+            continue
+        address, methods, *rest = line.split()
+        who, objects = rest[: len(PEOPLE)], tuple(rest[len(PEOPLE) :])
+        if len(who) < len(PEOPLE) or not set(who) <= {"+", "in", "403", "404"}:
+            raise ValueError(f"The access table has a row it cannot read: {line}")
+        answered = set(METHODS) if methods == "any" else set(methods.split(","))
+        if "GET" in answered:
+            answered.add("HEAD")
+        yield Row(
+            "" if address == "/" else address,
+            frozenset(answered),
+            dict(zip(PEOPLE, who, strict=True)),
+            objects,
+        )
+
+
+def markdown() -> str:
+    """Write the table for the docs."""
+    lines = ["| " + " | ".join(HEADS) + " |", "|" + " --- |" * len(HEADS)]
+    for row in rows():
+        address = "`/" + row.address.replace("|", "\\|") + "`"
+        lines.append("| " + " | ".join([address, row.written, *row.who.values()]) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Put the table between its two marks in the docs."""
+    text = DOCS.read_text(encoding="utf-8")
+    before, _mark, rest = text.partition(BEGIN)
+    _old, _mark, after = rest.partition(END)
+    DOCS.write_text(f"{before}{BEGIN}\n{markdown()}\n{END}{after}", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
