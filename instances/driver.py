@@ -14,7 +14,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from instances import events, lifecycle
+from instances import events, lifecycle, news
 from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
 from instances.lifecycle import (
     BROKEN,
@@ -258,6 +258,7 @@ def _record_move(rescue: Rescue, move: Move, came_from: State) -> None:
         record("rescue.exit_failed", rescue, reason=move.reason)
     elif move.to in AUDITED:
         record(AUDITED[move.to], rescue, reason=move.reason)
+    news.moved(rescue, came_from)
 
 
 def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:

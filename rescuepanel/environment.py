@@ -84,6 +84,17 @@ def origins(name: str) -> list[str]:
     return found
 
 
+def origin(name: str, known_hosts: list[str], *, secure: bool) -> str:
+    """Return the origin in NAME; by default that of the first known host that is a name."""
+    first = next((host.lstrip(".") for host in known_hosts if host != "*"), "localhost")
+    value = text(name, f"{'https' if secure else 'http'}://{first}").rstrip("/")
+    if not re.fullmatch(r"https?://[^/\s]+", value):
+        raise ImproperlyConfigured(
+            f"{name} must be an origin like https://panel.example.org, not {value!r}."
+        )
+    return value
+
+
 def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in NAME, written as CIDR."""
     found = []
@@ -199,9 +210,32 @@ def broker_url(url: str) -> str:
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
 
 
-def email() -> dict[str, Any]:
-    """Return Django's mail settings for EMAIL_URL (smtp://, smtps://, smtp+tls:// or console:)."""
-    url = urlsplit(text("EMAIL_URL", "console:"))
+def openid_connect() -> dict[str, Any]:
+    """Return allauth's settings for the provider that the OIDC_ variables name; none: no such."""
+    issuer = text("OIDC_ISSUER", "").rstrip("/")
+    client, secret = text("OIDC_CLIENT_ID", ""), text("OIDC_CLIENT_SECRET", "")
+    if not issuer and not client and not secret:
+        return {}
+    if not re.fullmatch(r"https?://[^/\s]+[^\s]*", issuer) or not client or not secret:
+        raise ImproperlyConfigured(
+            "OIDC_ISSUER (https://…), OIDC_CLIENT_ID and OIDC_CLIENT_SECRET must be set together."
+        )
+    app = {
+        "provider_id": "oidc",
+        "name": text("OIDC_NAME", "OpenID Connect"),
+        "client_id": client,
+        "secret": secret,
+        "settings": {"server_url": issuer},
+    }
+    return {"openid_connect": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
+
+
+def email(default: str = "console:") -> dict[str, Any]:
+    """Return Django's mail settings for EMAIL_URL: smtp://, smtps://, smtp+tls://, file:, console:."""
+    url = urlsplit(text("EMAIL_URL", default))
+    if url.scheme == "file" and url.path:
+        folder = {"EMAIL_FILE_PATH": unquote(url.path)}
+        return {"EMAIL_BACKEND": "django.core.mail.backends.filebased.EmailBackend"} | folder
     if url.scheme == "console":
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
     if url.scheme not in {"smtp", "smtps", "smtp+tls"} or not url.hostname:

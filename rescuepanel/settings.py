@@ -38,6 +38,12 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.humanize",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "django_htmx",
     "lucide",
     "teams",
@@ -54,9 +60,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "teams.sessions.Sessions",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "teams.middleware.ActingFor",
 ]
 
@@ -90,7 +98,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.redis_url("redis://127.0.0.1:6379/0" if DEMO or DEBUG else None)
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "teams.cache.ForgivingRedisCache",
         "LOCATION": REDIS_URL,
         "KEY_PREFIX": "rescuepanel",
         "OPTIONS": {"socket_timeout": 2, "socket_connect_timeout": 1},
@@ -134,6 +142,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULE = {
     "sweep": {"task": "instances.tasks.sweep", "schedule": 5.0, "options": {"expires": 10}},
     "sync-due": {"task": "instances.tasks.sync_due", "schedule": 2.0, "options": {"expires": 4}},
+    "deliver-due": {"task": "teams.tasks.deliver_due", "schedule": 3.0, "options": {"expires": 6}},
+    "forget-deliveries": {"task": "teams.tasks.forget_deliveries", "schedule": 60 * 60.0},
     "clear-sessions": {"task": "rescuepanel.clear_sessions", "schedule": 6 * 60 * 60.0},
 }
 
@@ -152,6 +162,7 @@ LOGIN_REDIRECT_URL = "instances:list"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 SESSION_ENGINE = "django.contrib.sessions.backends.db"
 SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_IDLE = 30 * 60
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
@@ -164,6 +175,28 @@ LANGUAGE_COOKIE_SECURE = SECURE
 LANGUAGE_COOKIE_HTTPONLY = True
 LANGUAGE_COOKIE_SAMESITE = "Lax"
 LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60
+# Signing in: by e-mail and password, a second factor, passkeys, another's sign-in (OpenID Connect)
+OPEN_SIGN_UP = env.flag("OPEN_SIGN_UP")
+ACCOUNT_ADAPTER = "teams.adapter.Adapter"
+ACCOUNT_LOGIN_METHODS = {"email"}
+ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*"]
+ACCOUNT_USER_MODEL_USERNAME_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_EMAIL_SUBJECT_PREFIX = "Rescue Panel: "
+ACCOUNT_SESSION_REMEMBER = True  # as long as SESSION_COOKIE_AGE says
+ACCOUNT_FORMS = {"signup": "teams.sign_up.SignUp"}
+MFA_ADAPTER = "teams.adapter.FactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE
+MFA_TOTP_ISSUER = "Rescue Panel"
+MFA_TOTP_TOLERANCE = 1
+SOCIALACCOUNT_ADAPTER = "teams.adapter.OtherAdapter"
+SOCIALACCOUNT_PROVIDERS = env.openid_connect()
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # by addresses that the provider verified only
+SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 
 # Staff act for a person this long at most; what is over is kept this many days
@@ -187,6 +220,10 @@ CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS")
 # Images, by id or name, that read the temporary password though nothing on them says so
 RESCUE_IMAGES = env.words("RESCUE_IMAGES")
 
+# What is told outside: by which address people reach the panel, where webhooks may lead
+PANEL_URL = env.origin("PANEL_URL", ALLOWED_HOSTS, secure=SECURE)
+WEBHOOK_PRIVATE_NETWORKS = env.networks("WEBHOOK_PRIVATE_NETWORKS")
+
 # Languages
 USE_I18N = USE_TZ = True
 TIME_ZONE = "UTC"
@@ -209,7 +246,7 @@ STORAGES = {
     },
 }
 
-for _mail_name, _mail_value in env.email().items():
+for _mail_name, _mail_value in env.email(f"file://{DEMO_DIR.resolve()}/mail" if DEMO else "console:").items():
     globals()[_mail_name] = _mail_value
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])

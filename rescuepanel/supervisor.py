@@ -102,6 +102,8 @@ class Demo:
             "DJANGO_SETTINGS_MODULE": "rescuepanel.settings",
             "PYTHONPATH": str(BASE_DIR),
             "PYTHONUNBUFFERED": "1",
+            "PANEL_URL": f"http://127.0.0.1:{self.port}",
+            "WEBHOOK_PRIVATE_NETWORKS": "127.0.0.0/8",  # a receiver on this machine
             "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",  # where the look-alike cloud is
         }
 

@@ -17,6 +17,8 @@ class Webhook(models.Model):
     #: names of the events it wants; empty: all
     events = models.JSONField(default=list, blank=True)
     active = models.BooleanField(default=True)
+    #: of the first failure after the last success
+    failing_since = models.DateTimeField(null=True, editable=False)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
