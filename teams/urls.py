@@ -2,11 +2,18 @@
 
 from django.urls import path
 
-from teams.views import sign_in
+from teams.views import sign_in, staff, staff_access
 
 app_name = "teams"
 
 urlpatterns = [
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
+    path("staff", staff.search, name="staff"),
+    path("staff/accesses", staff.accesses, name="staff_accesses"),
+    path("staff/people/<int:pk>/impersonate", staff.impersonate, name="impersonate"),
+    path("staff/stop", staff.stop, name="stop_acting"),
+    path("acting", staff.strip, name="acting"),
+    path("account/staff-access", staff_access.accesses, name="staff_access"),
+    path("account/staff-access/<int:pk>/end", staff_access.end, name="end_staff_access"),
 ]

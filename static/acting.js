@@ -1,0 +1,23 @@
+// The strip of staff who act for somebody: its clock runs down, and what is new in it is said.
+"use strict";
+(() => {
+  const pad = (n) => String(n).padStart(2, "0");
+  const left = (s) => s >= 60 ? `${Math.floor(s / 60)}\u00a0min\u00a0${pad(s % 60)}\u00a0s` : `${s}\u00a0s`;
+  const tick = () => document.querySelectorAll("time[data-left]").forEach((time) => {
+    time.until ??= Date.now() + time.dataset.left * 1000;
+    const seconds = Math.max(0, Math.round((time.until - Date.now()) / 1000));
+    if (!seconds && !time.spent) { time.spent = true; htmx.trigger("#acting", "refresh"); }
+    time.textContent = left(seconds);
+  });
+  const said = () => document.querySelector("#acting [data-said]")?.textContent.trim().replace(/\s+/g, " ") ?? "";
+  let told = said();
+  const tell = () => {
+    tick();
+    if (said() === told) return;
+    told = said();
+    document.querySelector("#announcer").textContent = told;
+  };
+  document.addEventListener("htmx:afterSwap", tell);
+  document.addEventListener("htmx:oobAfterSwap", tell);
+  setInterval(tick, 1000);
+})();
