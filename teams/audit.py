@@ -1,8 +1,18 @@
 """The audit trail: one function writes, nothing changes what was written."""
 
+import json
+from collections.abc import Iterator
 from typing import Any
 
+from django.core.serializers.json import DjangoJSONEncoder
+from django.db import connection, transaction
+from django.utils import timezone
+
+from teams import chain
 from teams.models import AuditEntry, Team, User
+
+#: PostgreSQL's lock around the end of the chain: any number that nothing else in this base uses
+END_OF_CHAIN = 7_236_174_202
 
 
 def record(
@@ -16,13 +26,49 @@ def record(
     """Write down who did what to which thing; ``details`` must hold no secret.
 
     ``actor`` None is the panel itself; whoever of the staff acts for the actor is named too.
-    Call it inside the transaction of the change it tells of.
+    Call it inside the transaction of the change it tells of, after the change: from here to the
+    commit no other entry can be written.
     """
-    return AuditEntry.objects.create(
-        act=act,
-        team=team,
-        target=target[:300],
-        actor=actor,
-        acting_by=actor.acted_by if actor else None,
-        details=details,
-    )
+    with transaction.atomic():
+        number, previous = _end()
+        entry = AuditEntry(
+            pk=number + 1,
+            at=timezone.now(),
+            act=act,
+            team=team,
+            target=chain.plain(target)[:300],
+            actor=actor,
+            acting_by=actor.acted_by if actor else None,
+            details=chain.plain(json.loads(json.dumps(details, cls=DjangoJSONEncoder))),
+        )
+        entry.hash = chain.digest(previous, entry.link())
+        entry.save(force_insert=True)
+    return entry
+
+
+def _end() -> tuple[int, str]:
+    """Return number and hash of the last entry, and keep other writers out until the commit.
+
+    SQLite has one writer at a time anyway.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [END_OF_CHAIN])
+    last = AuditEntry.objects.order_by("-pk").values_list("pk", "hash").first()
+    return last or (0, "")
+
+
+def verify(head: str = "") -> chain.Verdict:
+    """Walk along the whole trail; ``head`` is the hash of an entry that has to be in it."""
+    return chain.verify(_links(), head=head)
+
+
+def _links() -> Iterator[chain.Link]:
+    for entry in AuditEntry.objects.order_by("pk").iterator(2000):
+        yield entry.link()
+
+
+def head() -> tuple[int, str]:
+    """Return number and hash of the newest entry."""
+    last = AuditEntry.objects.order_by("-pk").values_list("pk", "hash").first()
+    return last or (0, "")

@@ -76,6 +76,26 @@ def redis_server() -> RedisServer:
     return next(server for server in _running if isinstance(server, RedisServer))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def trail_emptied_between_tests() -> Iterator[None]:
+    """Let a test's database be emptied, audit trail and all; everybody else is refused."""
+    from django.db import connection
+    from django.db.backends.base.operations import BaseDatabaseOperations
+
+    from teams import append_only
+
+    flush = BaseDatabaseOperations.execute_sql_flush
+
+    def flush_all(operations: Any, statements: Any) -> None:
+        append_only.lift(connection)
+        flush(operations, statements)
+        append_only.install(connection)
+
+    BaseDatabaseOperations.execute_sql_flush = flush_all  # type: ignore[method-assign]
+    yield
+    BaseDatabaseOperations.execute_sql_flush = flush  # type: ignore[method-assign]
+
+
 @pytest.fixture(scope="session")
 def democloud() -> Iterator[str]:
     """Give the Keystone address of a look-alike cloud that does everything at once."""

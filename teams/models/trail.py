@@ -4,7 +4,9 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils import timezone
 
+from teams.chain import Link
 from teams.models.people import User
 from teams.models.team import Team
 
@@ -18,11 +20,14 @@ class AuditQuerySet(models.QuerySet["AuditEntry"]):
     def delete(self) -> tuple[int, dict[str, int]]:
         raise ValidationError("An audit entry is never deleted.")
 
+    def bulk_create(self, *_args: Any, **_kwargs: Any) -> "list[AuditEntry]":
+        raise ValidationError("Entries are written by teams.audit.record.")
+
 
 class AuditEntry(models.Model):
     """One act, by one person, on one thing. Written once, never changed."""
 
-    at = models.DateTimeField(auto_now_add=True, db_index=True)
+    at = models.DateTimeField(default=timezone.now, editable=False, db_index=True)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, null=True, related_name="+")
     actor = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
     acting_by = models.ForeignKey(User, on_delete=models.PROTECT, null=True, related_name="+")
@@ -41,9 +46,25 @@ class AuditEntry(models.Model):
         return f"{self.at:%F %T} {self.actor or 'the panel'}: {self.act} {self.target}"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        if self.pk is not None:
+        if not self._state.adding:
             raise ValidationError("An audit entry is never changed.")
+        if not self.hash:
+            raise ValidationError("Entries are written by teams.audit.record.")
         super().save(*args, **kwargs)
 
     def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
         raise ValidationError("An audit entry is never deleted.")
+
+    def link(self) -> Link:
+        """Return the entry as the chain sees it."""
+        return Link(
+            id=self.pk,
+            at=self.at,
+            team=self.team_id,
+            actor=self.actor_id,
+            acting_by=self.acting_by_id,
+            act=self.act,
+            target=self.target,
+            details=self.details,
+            hash=self.hash,
+        )
