@@ -36,10 +36,14 @@ def due_accounts() -> list[int]:
     """Return the accounts to synchronise now: sooner when somebody watches or something moves."""
     now = clock_now()
     CloudMirror.objects.bulk_create(
-        [CloudMirror(account=account) for account in CloudAccount.objects.filter(mirror=None)],
+        [
+            CloudMirror(account=account)
+            for account in CloudAccount.objects.connected().filter(mirror=None)
+        ],
         ignore_conflicts=True,
     )
-    free = CloudMirror.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now))
+    connected = CloudMirror.objects.filter(account__disconnected_at=None)
+    free = connected.filter(Q(lease_until=None) | Q(lease_until__lt=now))
     due = free.filter(Q(next_at=None) | Q(next_at__lte=now))
     watched = _watched_and_quiet(free, now)
     return sorted(set(due.values_list("account_id", flat=True)) | watched)
@@ -61,6 +65,8 @@ def sync(account_id: int) -> list[uuid.UUID]:
     """
     now = clock_now()
     mirror = CloudMirror.objects.select_related("account__team").get(account_id=account_id)
+    if mirror.account.disconnected_at:
+        return []
     mine = CloudMirror.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), pk=mirror.pk)
     if mine.update(lease_until=now + LEASE) != 1:
         return []

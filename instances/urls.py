@@ -2,12 +2,13 @@
 
 from django.urls import path
 
+from instances.views import accounts, grants, panel, rescue, team_settings
 from instances.views import list as listing
-from instances.views import panel, rescue
 
 app_name = "instances"
 
 urlpatterns = [
+    path("teams/<int:pk>/settings", team_settings.settings, name="team_settings"),
     path("", listing.instance_list, name="list"),
     path("instances/<int:pk>/row", listing.row, name="row"),
     path("instances/<int:pk>/rescue", rescue.start_rescue, name="start_rescue"),
@@ -17,4 +18,20 @@ urlpatterns = [
     path("rescues/<uuid:pk>/password", panel.password, name="password"),
     path("rescues/<uuid:pk>/cancel", panel.cancel, name="cancel"),
     path("rescues/<uuid:pk>/dismiss", panel.dismiss, name="dismiss"),
+    path("rescues/<uuid:pk>/grant", grants.ask, name="grant_ask"),
+    path("rescues/<uuid:pk>/grant/<int:grant>/allow", grants.allow, name="grant_allow"),
+    path("rescues/<uuid:pk>/grant/<int:grant>/refuse", grants.refuse, name="grant_refuse"),
+    path("rescues/<uuid:pk>/grant/<int:grant>/withdraw", grants.withdraw, name="grant_withdraw"),
+    path("teams/<int:pk>/clouds", accounts.account_list, name="accounts"),
+    path("teams/<int:pk>/clouds/connect", accounts.connect, name="account_connect"),
+    path("teams/<int:pk>/clouds/<int:account>", accounts.account, name="account"),
+    path("teams/<int:pk>/clouds/<int:account>/test", accounts.test, name="account_test"),
+    path("teams/<int:pk>/clouds/<int:account>/rotate", accounts.rotate, name="account_rotate"),
+    path("teams/<int:pk>/clouds/<int:account>/rename", accounts.rename, name="account_rename"),
+    path("teams/<int:pk>/clouds/<int:account>/regions", accounts.regions, name="account_regions"),
+    path(
+        "teams/<int:pk>/clouds/<int:account>/disconnect",
+        accounts.disconnect,
+        name="account_disconnect",
+    ),
 ]

@@ -54,6 +54,36 @@ language                               any        +  +   +   +   +   +    +   + 
 # Signing in and out
 sign-in                                any        +  +   +   +   +   +    403 403 403
 sign-out                               POST       +  +   +   +   +   +    403 403 403
+account/sign-up                        GET,POST   +  +   +   +   +   +    403 403 403
+account/inactive                       GET        +  +   +   +   +   +    403 403 403
+account/confirm                        GET        +  +   +   +   +   +    403 403 403
+account/confirm/<str:key>              GET,POST   +  +   +   +   +   +    403 403 403   word
+account/reset                          GET,POST   +  +   +   +   +   +    403 403 403
+account/reset/sent                     GET        +  +   +   +   +   +    403 403 403
+account/reset/done                     GET        +  +   +   +   +   +    403 403 403
+account/reset/<str:uidb36>-<str:key>   GET,POST   +  +   +   +   +   +    403 403 403   word word
+account/second-factor                  GET,POST   +  +   +   +   +   +    403 403 403
+account/passkey                        POST       +  +   +   +   +   +    403 403 403
+account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   word
+account/with/<str:provider_id>/back    GET        +  +   +   +   +   +    403 403 403   word
+
+# Oneself
+account                                GET,POST   in +   +   +   +   +    403 403 403
+account/sessions                       GET        in +   +   +   +   +    403 403 403
+account/sessions/<int:pk>/end          POST       in 404 404 +   404 404  403 403 403   session
+account/sessions/end-others            POST       in +   +   +   +   +    403 403 403
+account/password                       GET,POST   in +   +   +   +   +    403 403 403
+account/password/set                   GET,POST   in +   +   +   +   +    403 403 403
+account/again                          GET,POST   in +   +   +   +   +    403 403 403
+account/again/code                     GET,POST   in +   +   +   +   +    403 403 403
+account/again/passkey                  GET,POST   in +   +   +   +   +    403 403 403
+account/factors                        GET        in +   +   +   +   +    403 403 403
+account/factors/app                    GET,POST   in +   +   +   +   +    403 403 403
+account/factors/app/remove             GET,POST   in +   +   +   +   +    403 403 403
+account/factors/recovery               GET        in +   +   +   +   +    403 403 403
+account/factors/recovery/new           GET,POST   in +   +   +   +   +    403 403 403
+account/factors/passkey                GET,POST   in +   +   +   +   +    403 403 403
+account/factors/passkey/<int:pk>/remove GET,POST  in +   +   +   +   +    403 403 403   factor
 
 # Instances and rescues
 /                                      GET        in +   +   +   +   +    +   +   +
@@ -74,6 +104,16 @@ staff/stop                             POST       in +   +   +   +   +    +   + 
 acting                                 GET        in +   +   +   +   +    +   +   +
 account/staff-access                   GET        in +   +   +   +   +    403 403 403
 account/staff-access/<int:pk>/end      POST       in 404 404 +   404 404  403 403 403   access
+
+# Cloud accounts
+teams/<int:pk>/clouds                  GET        in +   +   +   404 404  +   +   +     team
+teams/<int:pk>/clouds/connect          GET,POST   in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/clouds/<int:account>    GET        in 403 403 +   404 404  403 403 403   team account
+teams/<int:pk>/clouds/<int:account>/test       POST     in 403 403 + 404 404 403 403 403 team account
+teams/<int:pk>/clouds/<int:account>/rotate     GET,POST in 403 403 + 404 404 403 403 403 team account
+teams/<int:pk>/clouds/<int:account>/rename     GET,POST in 403 403 + 404 404 403 403 403 team account
+teams/<int:pk>/clouds/<int:account>/regions    POST     in 403 403 + 404 404 403 403 403 team account
+teams/<int:pk>/clouds/<int:account>/disconnect GET,POST in 403 403 + 404 404 403 403 403 team account
 """
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/portal.md"

@@ -21,7 +21,7 @@ from instances.cloud.errors import (
 )
 from instances.cloud.facts import Accepted, Image, Server
 from instances.cloud.guard import check_address
-from instances.cloud.inquiry import Inquiry, Trait, inquire
+from instances.cloud.inquiry import Inquiry, Trait, inquire, inquire_regions
 
 __all__ = [
     "Accepted",
@@ -45,5 +45,6 @@ __all__ = [
     "check_address",
     "from_clouds_yaml",
     "inquire",
+    "inquire_regions",
     "open_account",
 ]

@@ -60,7 +60,7 @@ class Accepted:
 MOST = 2**31 - 1  # what a database's integer holds
 
 
-def _text(raw: Any, most: int = 255) -> str:
+def text_of(raw: Any, most: int = 255) -> str:
     """Read a text as every database can hold it: no NUL, no half of a pair, not endless."""
     if raw is None:
         return ""
@@ -81,24 +81,24 @@ def _time(text: Any) -> datetime | None:
 def server_from(raw: dict[str, Any]) -> Server:
     """Read a server of Nova's 2.47 to 2.96."""
     flavor = raw.get("flavor") or {}
-    status = _text(raw.get("status") or "UNKNOWN", 32)
+    status = text_of(raw.get("status") or "UNKNOWN", 32)
     return Server(
         server_id=_id(raw["id"]),
-        name=None if raw.get("name") is None else _text(raw["name"]),
+        name=None if raw.get("name") is None else text_of(raw["name"]),
         status=status,
-        vm_state=_text(raw.get("OS-EXT-STS:vm_state"), 32),
-        task_state=_text(raw.get("OS-EXT-STS:task_state"), 64) or None,
+        vm_state=text_of(raw.get("OS-EXT-STS:vm_state"), 32),
+        task_state=text_of(raw.get("OS-EXT-STS:task_state"), 64) or None,
         power_state=_number(raw.get("OS-EXT-STS:power_state")),
         locked=bool(raw.get("locked")),
         addresses=_addresses(raw.get("addresses") or {}),
-        image_id=_text((raw.get("image") or {}).get("id"), 64),
-        flavor_name=_text(flavor.get("original_name")),
+        image_id=text_of((raw.get("image") or {}).get("id"), 64),
+        flavor_name=text_of(flavor.get("original_name")),
         flavor_ram=_number(flavor.get("ram")),
         flavor_disk=_number(flavor.get("disk")),
-        key_name=_text(raw.get("key_name")),
+        key_name=text_of(raw.get("key_name")),
         config_drive=str(raw.get("config_drive")).lower() in ("true", "1"),
         volumes=len(raw.get("os-extended-volumes:volumes_attached") or ()),
-        fault=_text((raw.get("fault") or {}).get("message"), 2000),
+        fault=text_of((raw.get("fault") or {}).get("message"), 2000),
         created_at=_time(raw.get("created")),
         launched_at=_time(raw.get("OS-SRV-USG:launched_at")),
         updated_at=_time(raw.get("updated")),
@@ -116,10 +116,10 @@ def _id(raw: Any) -> str:
 def _addresses(networks: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {
-            "address": _text(port["addr"], 64),
+            "address": text_of(port["addr"], 64),
             "version": _number(port.get("version") or 4),
-            "kind": _text(port.get("OS-EXT-IPS:type") or "fixed", 16),
-            "network": _text(network),
+            "kind": text_of(port.get("OS-EXT-IPS:type") or "fixed", 16),
+            "network": text_of(network),
         }
         for network, ports in networks.items()
         for port in ports
@@ -137,16 +137,16 @@ def image_from(raw: dict[str, Any]) -> Image:
     """Read an image of Glance's v2; what it does not know itself is a property."""
     return Image(
         image_id=_id(raw["id"]),
-        name=_text(raw.get("name")),
-        status=_text(raw.get("status"), 32),
-        visibility=_text(raw.get("visibility"), 32),
-        owner=_text(raw.get("owner"), 64),
+        name=text_of(raw.get("name")),
+        status=text_of(raw.get("status"), 32),
+        visibility=text_of(raw.get("visibility"), 32),
+        owner=text_of(raw.get("owner"), 64),
         hidden=bool(raw.get("os_hidden")),
-        disk_format=_text(raw.get("disk_format"), 32),
+        disk_format=text_of(raw.get("disk_format"), 32),
         min_ram=_number(raw.get("min_ram")),
         size=_number(raw.get("size"), 2**63 - 1),
-        tags=[_text(tag) for tag in raw.get("tags") or ()],
-        properties={_text(k): _text(v) for k, v in raw.items() if k not in _IMAGE_FIELDS},
+        tags=[text_of(tag) for tag in raw.get("tags") or ()],
+        properties={text_of(k): text_of(v) for k, v in raw.items() if k not in _IMAGE_FIELDS},
         updated_at=_time(raw.get("updated_at")),
     )
 
@@ -155,9 +155,9 @@ def act_from(raw: dict[str, Any]) -> Act:
     """Read an instance action; members see its failure as the message ``Error`` alone."""
     events = raw.get("events") or []
     return Act(
-        request_id=_text(raw["request_id"], 64),
-        action=_text(raw["action"]),
-        user_id=_text(raw.get("user_id")) or None,
+        request_id=text_of(raw["request_id"], 64),
+        action=text_of(raw["action"]),
+        user_id=text_of(raw.get("user_id")) or None,
         failed=raw.get("message") == "Error" or any(e.get("result") == "Error" for e in events),
         host_started_at=_time(events[-1].get("start_time")) if events else None,
         finished=any(e.get("finish_time") for e in events),

@@ -12,6 +12,7 @@ from keystoneauth1 import exceptions
 
 from instances.cloud.door import Cloud
 from instances.cloud.errors import BadCredentials, CloudError, Forbidden, Limited, Refused, TooOld
+from instances.cloud.facts import text_of
 from instances.cloud.guard import Patience, check_url
 
 #: what one test may take, all its questions together: somebody waits for it
@@ -65,19 +66,33 @@ class _Enough(Exception):
 
 def inquire(credential: dict[str, Any], region_name: str = "") -> Inquiry:
     """Sign in, look at what the token says, list a server and an image; nothing is written."""
-    inquiry = Inquiry(region_name=region_name)
+    (found,) = inquire_regions(credential, [region_name])
+    return found
+
+
+def inquire_regions(credential: dict[str, Any], region_names: list[str]) -> list[Inquiry]:
+    """Find out the same for several regions of one cloud, within the same time."""
+    found = []
     with Patience(PATIENCE, per_call=PER_CALL) as patience:
         try:
-            _ask(inquiry, credential, patience)
-        except _Enough as enough:
-            inquiry.add("error", enough.code, **enough.about)
-    if not inquiry.refused:
-        inquiry.found.insert(0, Trait("ok", "works", {"project": inquiry.project_name}))
-    return inquiry
+            cloud = Cloud(credential, patience=patience)
+            credential["auth"]["auth_url"]
+        except (exceptions.ClientException, KeyError, TypeError, ValueError):
+            return [Inquiry([Trait("error", "incomplete")]) for _region_name in region_names]
+        for region_name in region_names:
+            inquiry = Inquiry(region_name=region_name)
+            try:
+                _ask(inquiry, cloud, credential, patience)
+            except _Enough as enough:
+                inquiry.add("error", enough.code, **enough.about)
+            if not inquiry.refused:
+                about = {"project": inquiry.project_name, "regions": inquiry.regions}
+                inquiry.found.insert(0, Trait("ok", "works", about))
+            found.append(inquiry)
+    return found
 
 
-def _ask(inquiry: Inquiry, credential: dict[str, Any], patience: Patience) -> None:
-    cloud = Cloud(credential, patience=patience)
+def _ask(inquiry: Inquiry, cloud: Cloud, credential: dict[str, Any], patience: Patience) -> None:
     access = _sign_in(cloud, credential, patience)
     _scope(inquiry, access)
     _application(inquiry, cloud, access)
@@ -149,9 +164,9 @@ def _nonsense(error: Exception) -> str:
 
 
 def _scope(inquiry: Inquiry, access: Any) -> None:
-    inquiry.user_id = access.user_id or ""
-    inquiry.project_id = access.project_id or ""
-    inquiry.project_name = (access.project_name or "")[:255]
+    inquiry.user_id = text_of(access.user_id, 64)
+    inquiry.project_id = text_of(access.project_id, 64)
+    inquiry.project_name = text_of(access.project_name)
     if not inquiry.project_id:
         raise _Enough("unscoped")
 
@@ -160,7 +175,7 @@ def _region(inquiry: Inquiry, access: Any) -> None:
     """Choose the only region, or the first; what is not in the catalog cannot be connected."""
     endpoints = access.service_catalog.get_endpoints(service_type="compute", interface="public")
     shown = [one for listed in endpoints.values() for one in listed]
-    names = {str(one.get("region_id") or one.get("region") or "")[:100] for one in shown}
+    names = {text_of(one.get("region_id") or one.get("region"), 100) for one in shown}
     inquiry.regions = sorted(names - {""})[:100]
     wanted = inquiry.region_name
     if not shown:
@@ -172,7 +187,7 @@ def _region(inquiry: Inquiry, access: Any) -> None:
 
 def _roles(inquiry: Inquiry, access: Any) -> None:
     """Judge by the roles in the token: whether it sees too much, or may do too little."""
-    roles = {str(role).lower() for role in access.role_names}
+    roles = {text_of(role).lower() for role in access.role_names}
     if "admin" in roles:
         inquiry.add("error", "admin")
     elif roles and roles <= LOOKING:

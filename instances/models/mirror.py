@@ -50,7 +50,7 @@ class CloudMirror(models.Model):
 class InstanceQuerySet(models.QuerySet["Instance"]):
     def _of_teams_where(self, user: Any, right: Right) -> "InstanceQuerySet":
         teams = Team.objects.of(user, right)
-        return self.filter(account__team__in=teams, deleted_at=None)
+        return self.filter(account__team__in=teams, account__disconnected_at=None, deleted_at=None)
 
     def visible_to(self, user: Any) -> "InstanceQuerySet":
         """Keep what somebody may see: the instances of his or her teams."""

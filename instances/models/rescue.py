@@ -26,7 +26,7 @@ from instances.models.mirror import Instance
 from instances.picker import Access
 from teams import secrets
 from teams.models import Team
-from teams.permissions import Right
+from teams.permissions import PasswordReaders, Right, Role
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -43,7 +43,8 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
     def due(self, now: datetime) -> "RescueQuerySet":
         """Keep open rows whose time has come and that nobody holds."""
         free = Q(lease_until=None) | Q(lease_until__lt=now)
-        return self.open().filter(free, next_at__lte=now)
+        connected = Q(instance__account__disconnected_at=None)
+        return self.open().filter(free, connected, next_at__lte=now)
 
     def with_password_older_than(self, moment: datetime) -> "RescueQuerySet":
         """Keep rows whose password is too old; one still on its way to the machine stays."""
@@ -58,7 +59,8 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
 
     def in_panel_of(self, user: Any) -> "RescueQuerySet":
         """Keep what the notification panel shows somebody, newest first."""
-        fresh = Q(state__in=OPEN) | Q(ended_at__gt=clock_now() - SHOWN_AFTER_END)
+        connected = Q(instance__account__disconnected_at=None)
+        fresh = Q(connected, state__in=OPEN) | Q(ended_at__gt=clock_now() - SHOWN_AFTER_END)
         dismissed = Dismissal.objects.filter(user=user, rescue=models.OuterRef("pk"))
         return (
             self.visible_to(user)
@@ -253,7 +255,18 @@ class Rescue(models.Model):
         return bool(self.sealed_password) and self.ready_at is not None and self.is_open
 
     def shows_password_to(self, user: Any) -> bool:
-        return self.password_available and user.may(Right.REVEAL, self.instance.team)
+        return self.password_available and self.may_read_password(user)
+
+    def may_read_password(self, user: Any) -> bool:
+        """Tell whether somebody's role and the team's own word let him or her read it."""
+        team = self.instance.team
+        if not user.may(Right.REVEAL, team):
+            return False
+        if user.pk in (self.requested_by_id, self.holder_id):
+            return True
+        if team.password_readers == PasswordReaders.OWNERS:
+            return bool(user.role_in(team) == Role.OWNER)
+        return team.password_readers == PasswordReaders.MEMBERS
 
     def reveals_automatically_for(self, user: Any) -> bool:
         """Tell whether the password should appear by itself: once, to the one who asked."""

@@ -84,16 +84,33 @@ class ListView:
         self.status = asked["status"] if asked.get("status") in FILTERS else ""
         self.sort = asked["sort"] if asked.get("sort", "").lstrip("-") in SORTABLE else ""
         self._page = asked.get("page", "1")
+        self._team = asked.get("team", "")
 
     def _url(self, **changes: str | int) -> str:
         """Write the address of this view with something changed."""
-        asked = {"q": self.query, "status": self.status, "sort": self.sort} | changes
+        team = self.team.pk if self.team else ""
+        asked = {"team": team, "q": self.query, "status": self.status, "sort": self.sort} | changes
         query = urlencode({key: value for key, value in asked.items() if value})
         return reverse("instances:list") + (f"?{query}" if query else "")
 
     @cached_property
+    def teams(self) -> list[Team]:
+        return list(Team.objects.of(self.user).order_by("name"))
+
+    @cached_property
+    def team(self) -> Team | None:
+        """The team chosen in the header; None: all of the person's."""
+        return next((team for team in self.teams if str(team.pk) == self._team), None)
+
+    @property
+    def cleared_url(self) -> str:
+        """The address of the same teams' instances, without search and filter."""
+        return self._url(q="", status="")
+
+    @cached_property
     def _found(self) -> "InstanceQuerySet":
-        return Instance.objects.visible_to(self.user).matching(self.query)
+        found = Instance.objects.visible_to(self.user).matching(self.query)
+        return found.filter(account__team=self.team) if self.team else found
 
     @cached_property
     def page(self) -> "Page[Instance]":
@@ -165,8 +182,10 @@ class ListView:
 
     @cached_property
     def accounts(self) -> list[CloudAccount]:
-        teams = Team.objects.of(self.user)
-        return list(CloudAccount.objects.filter(team__in=teams).select_related("mirror"))
+        teams = [self.team] if self.team else self.teams
+        return list(
+            CloudAccount.objects.connected().filter(team__in=teams).select_related("mirror")
+        )
 
     @property
     def has_accounts(self) -> bool:
@@ -186,7 +205,7 @@ class ListView:
 
     @property
     def team_name(self) -> str:
-        team = self.user.teams.first()
+        team = self.team or next(iter(self.teams), None)
         return team.name if team else ""
 
 
