@@ -7,6 +7,7 @@ from typing import Any
 from starlette.routing import Route
 
 from democloud.clock import now, precise_iso
+from democloud.credentials import CLIENT_ERROR, create_credential, one_credential
 from democloud.http import (
     UNAUTHORIZED,
     Answer,
@@ -22,10 +23,6 @@ from democloud.state import Cloud, Credential, Project, Token, User, fixed_hex
 
 TITLES = {400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 DOMAIN = {"id": "default", "name": "Default"}
-CLIENT_ERROR = (
-    " The server could not comply with the request since it is either malformed or otherwise"
-    " incorrect. The client is assumed to be in error."
-)
 
 
 def _prepare(call: Call) -> None:
@@ -126,14 +123,18 @@ def _token_body(call: Call, token: Token) -> dict[str, Any]:
         body["roles"] = [{"id": fixed_hex("role", role), "name": role} for role in token.roles]
         body["catalog"] = catalog(call)
     if token.credential_id:
-        credential = call.cloud.credentials.get(token.credential_id)
-        name = credential.name if credential else ""
-        body["application_credential"] = {
-            "id": token.credential_id,
-            "name": name,
-            "restricted": True,
-        }
+        body["application_credential"] = _told(call.cloud, token.credential_id)
     return body
+
+
+def _told(cloud: Cloud, ident: str) -> dict[str, Any]:
+    """Return what a token says of its application credential."""
+    found = cloud.credentials.get(ident)
+    told: dict[str, Any] = {"id": ident, "name": found.name if found else ""}
+    told["restricted"] = not (found and found.unrestricted)
+    if found and found.access_rules is not None:
+        told["access_rules"] = list(found.access_rules)
+    return told
 
 
 def _find_user(cloud: Cloud, wanted: dict[str, Any]) -> User | None:
@@ -163,6 +164,8 @@ def _by_credential(cloud: Cloud, given: dict[str, Any]) -> tuple[User, Credentia
             404, f"Could not find Application Credential: {given.get('id', given.get('name'))}."
         )
     if not secrets.compare_digest(found.secret.encode(), str(given.get("secret")).encode()):
+        raise Refusal(401, UNAUTHORIZED)
+    if found.expires_at and found.expires_at <= now():
         raise Refusal(401, UNAUTHORIZED)
     return cloud.users[found.user_id], found
 
@@ -212,6 +215,9 @@ def issue_token(call: Call) -> Answer:
     else:
         user = (_by_password if method == "password" else _by_token)(call.cloud, identity[method])
         project_id, roles = _scope(call.cloud, user, auth.get("scope"))
+    ends = now() + timedelta(seconds=call.cloud.knobs.token_seconds)
+    if credential_id and (last := call.cloud.credentials[credential_id].expires_at):
+        ends = min(ends, last)
     token = Token(
         id="gAAAAABrd" + secrets.token_urlsafe(130),
         user_id=user.id,
@@ -219,7 +225,7 @@ def issue_token(call: Call) -> Answer:
         roles=roles,
         methods=methods,
         issued_at=now(),
-        expires_at=now() + timedelta(seconds=call.cloud.knobs.token_seconds),
+        expires_at=ends,
         credential_id=credential_id,
     )
     call.cloud.tokens[token.id] = token
@@ -283,11 +289,6 @@ def my_projects(call: Call) -> Answer:
     )
 
 
-def _forbidden(what: str) -> Refusal:
-    message = f"You are not authorized to perform the requested action: identity:{what}."
-    return Refusal(403, message)
-
-
 def show_project(call: Call) -> Answer:
     """Return a project, to those who have a role in it."""
     project = call.cloud.projects.get(call.param("id"))
@@ -296,48 +297,6 @@ def show_project(call: Call) -> Answer:
             403, "You are not authorized to perform the requested action: identity:get_project."
         )
     return Answer(200, {"project": _project(call, project)})
-
-
-def create_credential(call: Call) -> Answer:
-    """Make an application credential with the roles of the token."""
-    wanted = (call.json() or {}).get("application_credential", {})
-    if call.param("user") != call.who.user_id:
-        raise _forbidden("create_application_credential")
-    secret = wanted.get("secret") or secrets.token_urlsafe(64)
-    made = Credential(
-        secrets.token_hex(16),
-        wanted["name"],
-        secret,
-        call.who.user_id,
-        call.who.project_id,
-        call.who.roles,
-    )
-    call.cloud.credentials[made.id] = made
-    body = {
-        "id": made.id,
-        "name": made.name,
-        "secret": secret,
-        "project_id": made.project_id,
-        "description": None,
-    }
-    return Answer(
-        201,
-        {
-            "application_credential": {
-                **body,
-                "roles": [],
-                "expires_at": None,
-                "unrestricted": False,
-            }
-        },
-    )
-
-
-def delete_credential(call: Call) -> Answer:
-    """Delete an application credential; tokens made with it live on, as Nova caches them."""
-    if call.cloud.credentials.pop(call.param("id"), None) is None:
-        raise Refusal(404, f"Could not find Application Credential: {call.param('id')}.")
-    return Answer(204)
 
 
 SERVICE = Service("keystone", _prepare, _refuse, _mark)
@@ -370,7 +329,7 @@ ROUTES = [
     ),
     Route(
         "/identity/v3/users/{user}/application_credentials/{id}",
-        SERVICE.endpoint(delete_credential),
-        methods=["DELETE"],
+        SERVICE.endpoint(one_credential),
+        methods=["GET", "DELETE"],
     ),
 ]

@@ -51,6 +51,10 @@ class Credential:
     user_id: str
     project_id: str
     roles: tuple[str, ...]
+    expires_at: datetime | None = None
+    unrestricted: bool | None = None
+    #: None: it may do all that its roles may
+    access_rules: tuple[dict[str, str], ...] | None = None
 
 
 @dataclass
