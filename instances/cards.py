@@ -1,15 +1,15 @@
 """What the notification panel shows somebody: a card an instance, and what can be done about it."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from instances.lifecycle import BROKEN, State
-from instances.models import Rescue
+from instances.models import Grant, Rescue
 from teams.models import Team
-from teams.permissions import Right
+from teams.permissions import Right, may
 
 if TYPE_CHECKING:
     from teams.models import User
@@ -34,6 +34,11 @@ class Card:
     #: the password appears by itself, in the browser of the one who asked
     reveals: bool
     buttons: list[Button]
+    #: what staff asked for and this person may answer or withdraw
+    grants: list[Grant] = field(default_factory=list)
+    #: staff who act for this person may ask for the password, and did already
+    asks: bool = False
+    asked: Grant | None = None
 
 
 def cards_for(user: "User") -> list[Card]:
@@ -55,7 +60,20 @@ def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
         shows_password=may_operate and rescue.shows_password_to(user),
         reveals=may_operate and rescue.reveals_automatically_for(user),
         buttons=_buttons(rescue) if may_operate else [],
+        **_leave(rescue, user) if may_operate and rescue.password_available else {},
     )
+
+
+def _leave(rescue: Rescue, user: "User") -> dict[str, Any]:
+    """Find what was asked and answered about letting staff read the password."""
+    asked = rescue.grants.alive().order_by("-asked_at", "-pk")
+    if user.acted_by:
+        role = user.role_in(rescue.instance.team)
+        asks = role is not None and may(role, Right.REVEAL)
+        return {"asks": asks, "asked": asked.of_hands(user).first()}
+    if not rescue.may_read_password(user):
+        return {}
+    return {"grants": [one for one in asked if one.state in ("waiting", "given")]}
 
 
 def _buttons(rescue: Rescue) -> list[Button]:

@@ -280,12 +280,18 @@ def cancel(*, rescue: Rescue, by: "User") -> Rescue:
 def reveal_password(*, rescue: Rescue, by: "User") -> str:
     """Return the temporary password, and write down who read it.
 
-    Raise ``PermissionDenied`` for somebody without the right, staff behind an impersonation
-    included, and ``NotPossible`` when there is none to show.
+    Raise ``PermissionDenied`` for somebody without the right, staff in a customer's hands
+    included unless a leave of the customer's is in force, and ``NotPossible`` when there is none
+    to show.
     """
-    if by.acted_by is not None:
-        raise PermissionDenied(_("Staff cannot read a customer's password."))
-    _must(by, Right.REVEAL, rescue.instance)
+    staff = by.acted_by is not None
+    _must(by, Right.OPERATE if staff else Right.REVEAL, rescue.instance)
+    if not rescue.may_read_password(by):
+        raise PermissionDenied(
+            _("Staff read this password only when the customer allows it.")
+            if staff
+            else _("Your team lets only others read this password.")
+        )
     if not rescue.password_available:
         raise NotPossible(_("There is no temporary password to show."))
     try:
@@ -293,16 +299,19 @@ def reveal_password(*, rescue: Rescue, by: "User") -> str:
     except CannotOpen:
         raise NotPossible(_("The password can no longer be opened: its key is gone.")) from None
     with transaction.atomic():
-        Rescue.objects.filter(pk=rescue.pk, revealed_at=None).update(revealed_at=clock_now())
-        _note("password.reveal", rescue, by)
+        if not staff:
+            Rescue.objects.filter(pk=rescue.pk, revealed_at=None).update(revealed_at=clock_now())
+        grant = rescue.grants.of_hands(by).given().first()
+        leave = {"grant": grant.pk, "allowed_by": str(grant.answered_by)} if grant else {}
+        _note("password.reveal", rescue, by, **leave)
     return password
 
 
 def dismiss(*, rescue: Rescue, by: "User") -> None:
-    """Put an ended rescue's notification away for one person; an open one stays in sight."""
+    """Put an ended rescue's notification away for whoever clicks; an open one stays in sight."""
     if rescue.is_open:
         raise NotPossible(_("It is still under way."))
-    Dismissal.objects.get_or_create(rescue=rescue, user=by)
+    Dismissal.objects.get_or_create(rescue=rescue, user=by.acted_by or by)
 
 
 def _must(user: "User", right: Right, instance: Instance) -> None:

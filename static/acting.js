@@ -6,7 +6,10 @@
   const tick = () => document.querySelectorAll("time[data-left]").forEach((time) => {
     time.until ??= Date.now() + time.dataset.left * 1000;
     const seconds = Math.max(0, Math.round((time.until - Date.now()) / 1000));
-    if (!seconds && !time.spent) { time.spent = true; htmx.trigger("#acting", "refresh"); }
+    if (!seconds && !time.spent) {
+      time.spent = true; // what it stood for is over: draw it again
+      setTimeout(() => htmx.trigger(`#${time.dataset.refresh ?? "acting"}`, "refresh"), 500);
+    }
     time.textContent = left(seconds);
   });
   const said = () => document.querySelector("#acting [data-said]")?.textContent.trim().replace(/\s+/g, " ") ?? "";

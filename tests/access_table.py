@@ -64,8 +64,8 @@ account/reset/done                     GET        +  +   +   +   +   +    403 40
 account/reset/<str:uidb36>-<str:key>   GET,POST   +  +   +   +   +   +    403 403 403   word word
 account/second-factor                  GET,POST   +  +   +   +   +   +    403 403 403
 account/passkey                        POST       +  +   +   +   +   +    403 403 403
-account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   word
-account/with/<str:provider_id>/back    GET        +  +   +   +   +   +    403 403 403   word
+account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   oidc
+account/with/<str:provider_id>/back    GET        +  +   +   +   +   +    403 403 403   oidc
 
 # Oneself
 account                                GET,POST   in +   +   +   +   +    403 403 403
@@ -83,7 +83,7 @@ account/factors/app/remove             GET,POST   in +   +   +   +   +    403 40
 account/factors/recovery               GET        in +   +   +   +   +    403 403 403
 account/factors/recovery/new           GET,POST   in +   +   +   +   +    403 403 403
 account/factors/passkey                GET,POST   in +   +   +   +   +    403 403 403
-account/factors/passkey/<int:pk>/remove GET,POST  in +   +   +   +   +    403 403 403   factor
+account/factors/passkey/<int:pk>/remove GET,POST  in +   +   +   +   +    403 403 403   1
 
 # Instances and rescues
 /                                      GET        in +   +   +   +   +    +   +   +
@@ -97,6 +97,10 @@ rescues/<uuid:pk>/cancel               POST       in 403 +   +   404 404  403 + 
 rescues/<uuid:pk>/dismiss              POST       in +   +   +   404 404  +   +   +     rescue
 
 # Staff, and what the customer sees of it
+rescues/<uuid:pk>/grant                POST       in 403 403 403 404 404  403 +   +     rescue
+rescues/<uuid:pk>/grant/<int:grant>/allow    POST in 403 +   +   404 404  403 403 403   rescue grant
+rescues/<uuid:pk>/grant/<int:grant>/refuse   POST in 403 +   +   404 404  403 403 403   rescue grant
+rescues/<uuid:pk>/grant/<int:grant>/withdraw POST in 403 +   +   404 404  403 403 403   rescue grant
 staff                                  GET        in 404 404 404 404 +    403 403 403
 staff/accesses                         GET        in 404 404 404 404 +    403 403 403
 staff/people/<int:pk>/impersonate      GET,POST   in 404 404 404 404 +    403 403 403   bob

@@ -61,7 +61,9 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         """Keep what the notification panel shows somebody, newest first."""
         connected = Q(instance__account__disconnected_at=None)
         fresh = Q(connected, state__in=OPEN) | Q(ended_at__gt=clock_now() - SHOWN_AFTER_END)
-        dismissed = Dismissal.objects.filter(user=user, rescue=models.OuterRef("pk"))
+        dismissed = Dismissal.objects.filter(
+            user=user.acted_by or user, rescue=models.OuterRef("pk")
+        )
         return (
             self.visible_to(user)
             .filter(fresh, ~models.Exists(dismissed))
@@ -71,6 +73,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
                 "requested_by",
                 "acting_by",
                 "exit_requested_by",
+                "holder",
             )
             .order_by("-created_at")
         )
@@ -258,8 +261,10 @@ class Rescue(models.Model):
         return self.password_available and self.may_read_password(user)
 
     def may_read_password(self, user: Any) -> bool:
-        """Tell whether somebody's role and the team's own word let him or her read it."""
+        """Tell whether role and team let somebody read it; staff need a leave in force."""
         team = self.instance.team
+        if user.acted_by is not None:
+            return user.may(Right.OPERATE, team) and self.grants.of_hands(user).given().exists()
         if not user.may(Right.REVEAL, team):
             return False
         if user.pk in (self.requested_by_id, self.holder_id):
@@ -272,6 +277,7 @@ class Rescue(models.Model):
         """Tell whether the password should appear by itself: once, to the one who asked."""
         return (
             self.state == State.READY
+            and user.acted_by is None
             and self.access == Access.PASSWORD
             and self.revealed_at is None
             and self.requested_by_id == user.pk

@@ -9,10 +9,13 @@ from django.shortcuts import redirect, render
 from instances import rescue as use_cases
 from instances.cards import cards_for
 from instances.models import Rescue
+from instances.models.clock import now as clock_now
 from instances.views.gates import followed
 from teams.gates import Request, page, wants_fragment
 from teams.models import User
 from teams.secrets import Veiled
+
+SHOWN_FOR = 120  # seconds
 
 
 @page("GET", "HEAD", staff=True)
@@ -33,8 +36,17 @@ def password(request: Request, pk: uuid.UUID) -> HttpResponse:
         context["password"] = Veiled(use_cases.reveal_password(rescue=shown, by=request.user))
     except use_cases.NotPossible as problem:
         context["problem"], status = problem.sentence, 409
+    context["seconds"] = _shown_for(shown, request.user)
     template = "_password" if wants_fragment(request) else "password"
     return render(request, f"instances/{template}.html", context, status=status)
+
+
+def _shown_for(rescue: Rescue, user: User) -> int:
+    """Say for how many seconds it stays in sight: to staff no longer than they may read it."""
+    leave = rescue.grants.of_hands(user).given().first()
+    if leave is None or leave.until is None:
+        return SHOWN_FOR
+    return max(1, min(SHOWN_FOR, int((leave.until - clock_now()).total_seconds())))
 
 
 @page("POST", staff=True)
