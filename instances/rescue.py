@@ -7,6 +7,7 @@ talk to the cloud are in ``driver``. Whoever calls a use case nudges the driver 
 import shlex
 import uuid
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
@@ -29,7 +30,7 @@ from teams.secrets import CannotOpen
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
-    from teams.models import User
+    from teams.models import Team, User
 
 __all__ = [
     "ImageChoice",
@@ -41,12 +42,14 @@ __all__ = [
     "cancel",
     "cli_command",
     "dismiss",
+    "exit_in_time",
     "exit_notes",
     "hard_reboot",
     "picker_for",
     "request_exit",
     "reveal_password",
     "start",
+    "until_of",
 ]
 
 
@@ -159,8 +162,12 @@ def start(
     image_ref: str,
     by: "User",
     idempotency_key: uuid.UUID,
+    reason: str = "",
+    hours: int | None = None,
 ) -> Rescue:
     """Ask for a rescue; the same key again returns the rescue it made.
+
+    ``hours`` is how long it should last, within the team's limit.
 
     Raise ``PermissionDenied`` for a role that may only look and ``NotPossible`` with the reason
     when the instance or the image does not allow it now.
@@ -169,9 +176,11 @@ def start(
     earlier = Rescue.objects.filter(idempotency_key=idempotency_key).first()
     if earlier:
         return _same_request(earlier, instance, by)
-    reason = why_not_start(instance)
-    if reason:
-        raise NotPossible(reason)
+    obstacle = why_not_start(instance)
+    if obstacle:
+        raise NotPossible(obstacle)
+    if instance.team.reason_required and not reason:
+        raise NotPossible(_("Say why: the team wants a reason or a ticket."), field="reason")
     choice = choices.choice_of(instance, image_ref)
     if choice is None:
         raise NotPossible(_("Pick one of the images in the list."), field="image")
@@ -184,6 +193,8 @@ def start(
         requested_by=by,
         acting_by=by.acted_by,
         holder=by,
+        reason=reason,
+        until=until_of(instance.team, hours, now),
         idempotency_key=idempotency_key,
         image_ref=choice.ref,
         image_name=choice.name,
@@ -196,7 +207,8 @@ def start(
     try:
         with transaction.atomic():
             rescue.save(force_insert=True)
-            _note("rescue.start", rescue, by, image=choice.name, image_ref=choice.ref)
+            told = {"image": choice.name, "image_ref": choice.ref, "reason": reason}
+            _note("rescue.start", rescue, by, **told)
     except IntegrityError:
         return _beaten(instance, idempotency_key, by)
     return rescue
@@ -234,6 +246,20 @@ def request_exit(*, instance: Instance, by: "User") -> Rescue:
     return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by)
 
 
+def exit_in_time(rescue: Rescue) -> Rescue:
+    """Ask to leave rescue mode because the time is over, as the team decided."""
+    reason = why_not_exit(Instance.objects.with_panel_data().get(pk=rescue.instance_id))
+    if reason:
+        raise NotPossible(reason)
+    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", None, reason="time_over")
+
+
+def until_of(team: "Team", hours: int | None, start: datetime) -> datetime | None:
+    """Return when a rescue should be over, never later than the team's limit."""
+    given = [number for number in (hours, team.rescue_hours) if number]
+    return start + timedelta(hours=min(given)) if given else None
+
+
 def hard_reboot(*, instance: Instance, by: "User") -> Rescue:
     """Ask for a hard reboot, the way back when a rescue or an exit left the server in ERROR."""
     _must(by, Right.OPERATE, instance)
@@ -244,7 +270,7 @@ def hard_reboot(*, instance: Instance, by: "User") -> Rescue:
     return _ask(rescue, State.REBOOT_REQUESTED, "rescue.hard_reboot", by)
 
 
-def _ask(rescue: Rescue, to: State, act: str, by: "User") -> Rescue:
+def _ask(rescue: Rescue, to: State, act: str, by: "User | None", **details: Any) -> Rescue:
     """Begin another call on a rescue that is there: its own doubt is counted from now."""
     now = clock_now()
     came_from = State(rescue.state)
@@ -259,7 +285,7 @@ def _ask(rescue: Rescue, to: State, act: str, by: "User") -> Rescue:
                 **exit_fields,
             )  # fmt: skip
             if moved:
-                _note(act, rescue, by)
+                _note(act, rescue, by, **details)
     except IntegrityError:
         moved = False
     if not moved:

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from instances import driver, inventory
+from instances import driver, inventory, sessions
 from instances.models import Rescue
 
 logger = logging.getLogger(__name__)
@@ -38,7 +38,9 @@ def drive(rescue_id: str) -> None:
 
 @shared_task
 def sweep() -> None:
-    """Drive every rescue whose time has come; destroy passwords that are too old."""
+    """Drive every rescue whose time has come; remind of others; destroy passwords too old."""
+    for ended in sessions.mind():
+        nudge(ended)
     for rescue_id in driver.due():
         nudge(rescue_id)
     driver.destroy_old_passwords()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from instances.views import accounts, grants, panel, rescue, team_settings
+from instances.views import accounts, grants, panel, rescue, session, team_settings
 from instances.views import list as listing
 
 app_name = "instances"
@@ -18,6 +18,12 @@ urlpatterns = [
     path("rescues/<uuid:pk>/password", panel.password, name="password"),
     path("rescues/<uuid:pk>/cancel", panel.cancel, name="cancel"),
     path("rescues/<uuid:pk>/dismiss", panel.dismiss, name="dismiss"),
+    path("rescues/<uuid:pk>", session.session, name="session"),
+    path("rescues/<uuid:pk>/report", session.download, name="report"),
+    path("rescues/<uuid:pk>/extend", session.extend, name="extend"),
+    path("rescues/<uuid:pk>/hand-over", session.hand_over, name="hand_over"),
+    path("rescues/<uuid:pk>/note", session.note, name="note"),
+    path("teams/<int:pk>/rescues", session.past, name="rescues"),
     path("rescues/<uuid:pk>/grant", grants.ask, name="grant_ask"),
     path("rescues/<uuid:pk>/grant/<int:grant>/allow", grants.allow, name="grant_allow"),
     path("rescues/<uuid:pk>/grant/<int:grant>/refuse", grants.refuse, name="grant_refuse"),

@@ -54,7 +54,7 @@ language                               any        +  +   +   +   +   +    +   + 
 # Signing in and out
 sign-in                                any        +  +   +   +   +   +    403 403 403
 sign-out                               POST       +  +   +   +   +   +    403 403 403
-account/sign-up                        GET,POST   +  +   +   +   +   +    403 403 403
+account/sign-up                        GET,POST   403 +    +   +   +   +    403 403 403
 account/inactive                       GET        +  +   +   +   +   +    403 403 403
 account/confirm                        GET        +  +   +   +   +   +    403 403 403
 account/confirm/<str:key>              GET,POST   +  +   +   +   +   +    403 403 403   word
@@ -95,6 +95,12 @@ instances/<int:pk>/reboot              GET,POST   in 403 +   +   404 404  403 + 
 rescues/<uuid:pk>/password             POST       in 403 +   +   404 404  403 403 403   rescue
 rescues/<uuid:pk>/cancel               POST       in 403 +   +   404 404  403 +   +     rescue
 rescues/<uuid:pk>/dismiss              POST       in +   +   +   404 404  +   +   +     rescue
+rescues/<uuid:pk>                      GET        in +   +   +   404 404  +   +   +     rescue
+rescues/<uuid:pk>/report               GET        in +   +   +   404 404  +   +   +     rescue
+rescues/<uuid:pk>/extend               POST       in 403 +   +   404 404  403 +   +     rescue
+rescues/<uuid:pk>/hand-over            POST       in 403 +   +   404 404  403 +   +     rescue
+rescues/<uuid:pk>/note                 POST       in 403 +   +   404 404  403 +   +     rescue
+teams/<int:pk>/rescues                 GET        in +   +   +   404 404  +   +   +     team
 
 # Staff, and what the customer sees of it
 rescues/<uuid:pk>/grant                POST       in 403 403 403 404 404  403 +   +     rescue
@@ -108,6 +114,11 @@ staff/stop                             POST       in +   +   +   +   +    +   + 
 acting                                 GET        in +   +   +   +   +    +   +   +
 account/staff-access                   GET        in +   +   +   +   +    403 403 403
 account/staff-access/<int:pk>/end      POST       in 404 404 +   404 404  403 403 403   access
+
+# What was done
+teams/<int:pk>/trail                   GET        in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/trail.csv               GET        in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/trail.jsonl             GET        in 403 403 +   404 404  403 403 403   team
 
 # Cloud accounts
 teams/<int:pk>/clouds                  GET        in +   +   +   404 404  +   +   +     team

@@ -24,3 +24,11 @@ def followed(request: Request, pk: uuid.UUID) -> Rescue:
     """Find a rescue of the person's teams: 404 for any other."""
     seen = Rescue.objects.visible_to(request.user).select_related("instance__account__team")
     return get_object_or_404(seen, pk=pk)
+
+
+def operated(request: Request, pk: uuid.UUID) -> Rescue:
+    """Find a rescue to act on: 404 for another team's, 403 for a role that may only look."""
+    rescue = followed(request, pk)
+    if not request.user.may(Right.OPERATE, rescue.instance.team):
+        raise PermissionDenied(_("Your role may only look."))
+    return rescue

@@ -22,8 +22,8 @@ def start_rescue(request: Request, pk: int) -> HttpResponse:
     """Offer the rescue images, and start the rescue with the chosen one."""
     instance = operable(request, pk)
     if request.method != "POST":
-        return _start_dialog(request, instance, StartRescueForm())
-    form = StartRescueForm(request.POST)
+        return _start_dialog(request, instance, StartRescueForm(team=instance.team))
+    form = StartRescueForm(request.POST, team=instance.team)
     if not form.is_valid():
         return _start_dialog(request, instance, form, status=400 if form.forged else 422)
     try:
@@ -32,6 +32,8 @@ def start_rescue(request: Request, pk: int) -> HttpResponse:
             image_ref=form.cleaned_data["image"],
             by=request.user,
             idempotency_key=form.cleaned_data["idempotency_key"],
+            reason=form.cleaned_data["reason"],
+            hours=form.cleaned_data["hours"],
         )
     except rescue.NotPossible as problem:
         return _start_dialog(request, instance, form, problem, status=409)
@@ -47,14 +49,18 @@ def _start_dialog(
 ) -> HttpResponse:
     """Draw the picker, with what was sent and the sentence that says why it was not taken."""
     picker = rescue.picker_for(instance)
-    beside_field = problem is not None and problem.field == "image"
+    beside_field = problem is not None and problem.field in form.fields
     if problem is not None and beside_field:
-        form.add_error("image", str(problem.sentence))
+        form.add_error(problem.field, str(problem.sentence))
+    for name in form.errors:
+        if name in form.fields:
+            form.fields[name].widget.attrs["data-focus"] = ""
     impossible = rescue.why_not_start(instance) if problem is None else ""
     selected = form.selected(picker)
     context = {
         "instance": instance,
         "form": form,
+        "session_fields": [form["reason"], form["hours"]],
         "picker": picker,
         "selected": selected,
         "commands": _commands(instance, picker, selected),
