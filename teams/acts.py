@@ -1,0 +1,144 @@
+"""The acts of the audit trail in plain words. A test fails for an act without words."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from django.utils.translation import gettext_lazy as _
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
+
+WORDS: dict[str, "StrOrPromise"] = {
+    # rescues
+    "rescue.start": _("Asked for rescue mode"),
+    "rescue.cancel": _("Took the request for rescue mode back"),
+    "rescue.exit": _("Asked to leave rescue mode"),
+    "rescue.hard_reboot": _("Asked for a hard reboot"),
+    "rescue.extend": _("Changed until when the rescue lasts"),
+    "rescue.hand_over": _("Handed the rescue over"),
+    "rescue.note": _("Wrote the closing note"),
+    "rescue.ready": _("In rescue mode"),
+    "rescue.external": _("Found in rescue mode, started outside the panel"),
+    "rescue.closed": _("Out of rescue mode"),
+    "rescue.recovered": _("Running again after a failed rescue"),
+    "rescue.exit_failed": _("Could not leave rescue mode"),
+    "rescue.failed_clean": _("The rescue failed; the instance runs as before"),
+    "rescue.failed_broken": _("The rescue failed and left the instance in error"),
+    "rescue.exit_broken": _("The exit failed and left the instance in error"),
+    "rescue.denied": _("Not done: the right was withdrawn meanwhile"),
+    "rescue.gone": _("The instance was deleted during its rescue"),
+    "rescue.expired": _("Given up after too long a wait"),
+    "rescue.refused": _("The cloud refused rescue mode"),
+    "rescue.lost_race": _("Somebody else was faster"),
+    "rescue.ended_by_cloud": _("The cloud ended the rescue"),
+    "rescue.ended_outside": _("Left rescue mode outside the panel"),
+    "rescue.still_open": _("Reminded: still in rescue mode"),
+    "rescue.time_over": _("The time of the rescue was over"),
+    # passwords
+    "password.reveal": _("Read the temporary password"),
+    "password.destroyed": _("The temporary password was destroyed"),
+    # staff
+    "staff.begin": _("Staff began to act for a member"),
+    "staff.end": _("Staff stopped acting for a member"),
+    "grant.ask": _("Staff asked to read the temporary password"),
+    "grant.allow": _("Let staff read the temporary password"),
+    "grant.refuse": _("Refused staff the temporary password"),
+    "grant.withdraw": _("Took the leave to read the password back"),
+    # the team
+    "team.create": _("Created the team"),
+    "team.rename": _("Renamed the team"),
+    "team.settings": _("Changed the team’s settings"),
+    "member.invite": _("Invited somebody"),
+    "invitation.withdraw": _("Withdrew an invitation"),
+    "member.join": _("Joined the team"),
+    "member.role": _("Gave a member another role"),
+    "member.remove": _("Removed a member"),
+    "member.leave": _("Left the team"),
+    "trail.export": _("Exported the audit trail"),
+    # what it connects
+    "account.connect": _("Connected a cloud account"),
+    "account.test": _("Tested a cloud account"),
+    "account.rotate": _("Replaced a cloud account’s credential"),
+    "account.rename": _("Renamed a cloud account"),
+    "account.disconnect": _("Disconnected a cloud account"),
+    "key.add": _("Added an SSH key"),
+    "key.remove": _("Removed an SSH key"),
+    "webhook.add": _("Added a webhook"),
+    "webhook.change": _("Changed a webhook"),
+    "webhook.rotate_secret": _("Replaced a webhook’s secret"),
+    "webhook.remove": _("Removed a webhook"),
+    "webhook.test": _("Sent a webhook a test"),
+    "webhook.resend": _("Sent a message again"),
+    "webhook.disabled": _("A webhook that kept failing was turned off"),
+    # people
+    "person.sign_up": _("Made an account"),
+    "person.sign_in": _("Signed in"),
+    "person.sign_in_failed": _("Did not get in"),
+    "person.sign_out": _("Signed out"),
+    "person.session_ended": _("Ended a session"),
+    "person.password_changed": _("Changed the account’s password"),
+    "person.password_reset": _("Reset the account’s password"),
+    "person.address_confirmed": _("Confirmed the e-mail address"),
+    "person.factor_added": _("Added a second factor"),
+    "person.factor_removed": _("Removed a second factor"),
+    "person.provider_joined": _("Joined the account to the sign-in provider"),
+}
+LABELS: dict[str, "StrOrPromise"] = {
+    "account": _("Cloud account"),
+    "act": _("Act"),
+    "active": _("Active"),
+    "address": _("Address"),
+    "ended": _("Ended by"),
+    "events": _("Events"),
+    "fingerprint": _("Fingerprint"),
+    "form": _("Form"),
+    "image": _("Image"),
+    "kind": _("Kind"),
+    "new": _("After"),
+    "old": _("Before"),
+    "owner": _("Owner"),
+    "person": _("Person"),
+    "project": _("Project"),
+    "reason": _("Reason"),
+    "region": _("Region"),
+    "rescue": _("Rescue"),
+    "role": _("Role"),
+    "since": _("From"),
+    "staff": _("Staff"),
+    "target": _("On"),
+    "until": _("Until"),
+    "webhook": _("Webhook"),
+}
+
+
+def words(act: str) -> "StrOrPromise":
+    """Say an act in plain words."""
+    return WORDS.get(act, act)
+
+
+def told(details: dict[str, Any]) -> "Iterator[tuple[StrOrPromise, str]]":
+    """Yield label and text for each detail that says something."""
+    for key, value in details.items():
+        if value in ("", None, [], {}):
+            continue
+        label = LABELS.get(key, visible(key.replace("_", " ").capitalize()))
+        yield label, visible(_text(key, value))
+
+
+def _text(key: str, value: Any) -> str:
+    if isinstance(value, bool):
+        return str(_("yes") if value else _("no"))
+    if isinstance(value, list):
+        return ", ".join(_text("", one) for one in value)
+    if isinstance(value, dict):
+        return ", ".join(f"{name}: {_text(name, kept)}" for name, kept in value.items())
+    return str(value)[:8] if key == "rescue" else str(value)
+
+
+def visible(text: str) -> str:
+    """Write out what steers a terminal, a log or the direction of writing instead of showing."""
+    return "".join(_escaped(sign) if not sign.isprintable() else sign for sign in text)
+
+
+def _escaped(sign: str) -> str:
+    return sign if sign in "\u00a0\u202f" else sign.encode("unicode_escape").decode("ascii")
