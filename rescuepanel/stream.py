@@ -17,14 +17,15 @@ import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError, close_old_connections
-from django.http import HttpRequest
 from django.http.cookie import parse_cookie
+from django.utils import timezone
 
 from instances.events import CHANNEL, WATCHED
+from teams import acting
 from teams.models import Team
+from teams.sessions import person_behind
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,15 @@ _HEADERS = [
 _RETRY = b"retry: 2000\n\n"
 _RESYNC = b"event: resync\ndata: all\n\n"
 _PING = b": ping\n\n"
+_STAFF = b"event: change\ndata: staff\n\n"
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Whose events a session may see, and for how many seconds at most."""
+
+    teams: frozenset[int]
+    seconds: float = float("inf")
 
 
 @dataclass(eq=False)
@@ -52,10 +62,17 @@ class Listener:
     waiting: set[str] = field(default_factory=set)
     lost: bool = True  # at the start a page may have missed anything
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    until: float = float("inf")  # of the monotonic clock: who acts for somebody must go then
+    doubted: bool = False  # who may listen has to be looked up again now
+
+    def is_of(self, visitor: Visitor) -> None:
+        """Note whose page this is."""
+        self.teams, self.until = visitor.teams, time.monotonic() + visitor.seconds
 
     def add(self, topics: Iterable[str]) -> None:
         """Note topics to tell; too many for a slow browser become one resync."""
         self.waiting.update(topics)
+        self.doubted |= "staff" in self.waiting
         if len(self.waiting) > MOST_TOPICS_WAITING:
             self.lost = True
         self.woken.set()
@@ -167,13 +184,14 @@ class Stream:
             return await _answer(send, 405)
         session_key = _session_key(scope)
         try:
-            teams = await _teams_of(session_key)
+            visitor = await _visitor(session_key)
         except DatabaseError:
             # Any status but 200 makes a browser give up for good; a closed stream is tried again.
             return await _answer(send, 200, _RETRY)
-        if teams is None:
+        if visitor is None:
             return await _answer(send, 401)
-        listener = Listener(teams)
+        listener = Listener(visitor.teams)
+        listener.is_of(visitor)
         await self._hub.add(listener)
         try:
             await self._tell(listener, session_key, receive, send)
@@ -203,12 +221,15 @@ class Stream:
             await _send(send, _RETRY)
             checked = time.monotonic()
             while not gone.done():
-                if time.monotonic() - checked >= self._recheck:
-                    checked = time.monotonic()
+                now = time.monotonic()
+                if listener.doubted or now >= min(checked + self._recheck, listener.until):
+                    checked, listener.doubted = now, False
                     if not await self._still_allowed(listener, session_key):
+                        await _send(send, _STAFF)  # a page of staff asks, and learns it is over
                         break
                 await _send(send, listener.take())
-                await _wait(listener.woken, self._ping)
+                left = listener.until - time.monotonic()
+                await _wait(listener.woken, max(0.05, min(self._ping, left)))
             if not gone.done():
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
@@ -216,13 +237,13 @@ class Stream:
 
     @staticmethod
     async def _still_allowed(listener: Listener, session_key: str) -> bool:
-        teams = await _teams_of(session_key)
-        if teams is None:
+        visitor = await _visitor(session_key)
+        if visitor is None:
             return False
-        if teams != listener.teams:
-            listener.teams = teams
+        if visitor.teams != listener.teams:
             listener.waiting.clear()
             listener.lose()
+        listener.is_of(visitor)
         return True
 
 
@@ -258,16 +279,19 @@ def _session_key(scope: HTTPScope) -> str:
 
 
 @sync_to_async(thread_sensitive=False)
-def _teams_of(session_key: str) -> frozenset[int] | None:
-    """Return the teams of the session's user; None without a user. Never writes the session."""
+def _visitor(session_key: str) -> Visitor | None:
+    """Return who looks on with a session; None without anybody. Never writes the session."""
     if not session_key:
         return None
-    request = HttpRequest()
-    request.session = SessionStore(session_key)
+    session = SessionStore(session_key)
     try:
-        user = get_user(request)
-        if not user.is_authenticated:
+        user = person_behind(session)
+        person, access = acting.person(session, user) if user else (None, None)
+        if person is None:
             return None
-        return frozenset(Team.objects.of(user).values_list("pk", flat=True))
+        teams = frozenset(Team.objects.of(person).values_list("pk", flat=True))
+        if access is None:
+            return Visitor(teams)
+        return Visitor(teams, (access.until - timezone.now()).total_seconds())
     finally:
         close_old_connections()

@@ -20,5 +20,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("metrics", health.metrics, name="metrics"),
     path("language", open_to_staff(set_language), name="set_language"),
     *_pages("teams.urls"),
+    *_pages("teams.account_urls"),
     *_pages("instances.urls"),
 ]

@@ -50,6 +50,10 @@
   };
   document.addEventListener("htmx:sendError", again);
   document.addEventListener("htmx:responseError", again);
+  // A refresh says so: it does not prove that somebody is there, so the session does not last longer.
+  document.addEventListener("htmx:configRequest", ({ detail: { headers, triggeringEvent } }) => {
+    if (triggeringEvent?.type === "refresh") headers["X-Refresh"] = "1";
+  });
   document.addEventListener("panel:changed", (event) => changed(event.detail.topics));
 
   // ---- the stream

@@ -1,35 +1,57 @@
 """Count failed sign-ins, so that passwords cannot be guessed by trying."""
 
 import hashlib
-import logging
 
 from django.core.cache import cache
 from django.http import HttpRequest
 
-logger = logging.getLogger(__name__)
-
-ALLOWED, WITHIN = 10, 5 * 60
-
-
-def key(request: HttpRequest) -> str:
-    """Name who is trying what: one address for one account, so nobody locks others out."""
-    tried = f"{request.META.get('REMOTE_ADDR')}|{request.POST.get('username', '').lower()[:254]}"
-    return "sign-in:" + hashlib.sha256(tried.encode()).hexdigest()
+#: for one account from one address, and for all accounts from one address
+ALLOWED, ALLOWED_IN_ALL, WITHIN = 10, 100, 5 * 60
 
 
-def too_many(who: str) -> bool:
-    """Tell whether this one has to wait; with the cache away nobody has."""
+def begin(request: HttpRequest) -> bool:
+    """Count a try before it is made; tell whether it may be made.
+
+    Nobody locks others out: from another address the account stays open.
+    """
+    limits = zip(_keys(request), (ALLOWED, ALLOWED_IN_ALL), strict=True)
+    return all(_count(key) <= allowed for key, allowed in limits)
+
+
+def succeeded(request: HttpRequest) -> None:
+    """Forget the tries for this account; the others from its address remain."""
+    one, all_of_them = _keys(request)
+    cache.delete(one)
+    _count(all_of_them, -1)
+
+
+def once(what: str, seconds: int) -> bool:
+    """Tell whether this is the first time in a while."""
+    return cache.add("once:" + _hashed(what), 1, seconds)
+
+
+def too_many(request: HttpRequest, what: str, allowed: int) -> bool:
+    """Count something an address does; tell whether it does it more often than so a minute."""
+    return _count(f"{what}:{_hashed(_address(request))}", within=60) > allowed
+
+
+def _keys(request: HttpRequest) -> tuple[str, str]:
+    tried = request.POST.get("username", "").strip().lower()[:254]
+    address = _address(request)
+    return f"sign-in:{_hashed(f'{address}|{tried}')}", f"sign-in:{_hashed(address)}"
+
+
+def _address(request: HttpRequest) -> str:
+    return str(request.META.get("REMOTE_ADDR"))
+
+
+def _hashed(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _count(key: str, by: int = 1, within: int = WITHIN) -> int:
+    cache.add(key, 0, within)
     try:
-        return int(cache.get(who, 0)) >= ALLOWED
-    except Exception:
-        logger.warning("sign-in attempts are not counted: the cache is away")
-        return False
-
-
-def count(who: str) -> None:
-    """Count one failed try."""
-    try:
-        cache.add(who, 0, WITHIN)
-        cache.incr(who)
-    except Exception:
-        logger.warning("sign-in attempts are not counted: the cache is away")
+        return cache.incr(key, by)
+    except ValueError:  # it ended between the two lines
+        return 1

@@ -2,13 +2,19 @@
 
 from django.urls import path
 
-from teams.views import sign_in, staff, staff_access
+from teams import team_urls
+from teams.views import myself, sign_in, staff, staff_access
 
 app_name = "teams"
 
 urlpatterns = [
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
+    *team_urls.urlpatterns,
+    path("account", myself.profile, name="profile"),
+    path("account/sessions", myself.list_sessions, name="sessions"),
+    path("account/sessions/<int:pk>/end", myself.end_session, name="end_session"),
+    path("account/sessions/end-others", myself.end_other_sessions, name="end_other_sessions"),
     path("staff", staff.search, name="staff"),
     path("staff/accesses", staff.accesses, name="staff_accesses"),
     path("staff/people/<int:pk>/impersonate", staff.impersonate, name="impersonate"),

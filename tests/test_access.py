@@ -10,12 +10,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 from django.core.cache import cache
 from django.db import transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
+from instances.models import Grant
 from rescuepanel import health
 from teams import acting
 from teams.models import Impersonation, User
@@ -62,7 +64,12 @@ def test_the_docs_hold_the_same_table() -> None:
 
 @pytest.fixture
 def world(
-    teams: SimpleNamespace, alice: User, bob: User, carol: User, mallory: User, sam: User
+    teams: SimpleNamespace,
+    alice: User,
+    bob: User,
+    carol: User,
+    mallory: User,
+    sam: User,
 ) -> Iterator[SimpleNamespace]:
     """Give one thing of each kind, all of them Acme Web's, and everybody's way in."""
     cache.clear()
@@ -71,6 +78,7 @@ def world(
     account = make.account(teams.acme)
     make.images(account)
     instance = make.rescued(account)
+    UserSession.objects.create(user=alice, ip="192.0.2.1", session_key="alice-elsewhere")
     logging.disable(logging.CRITICAL)  # hundreds of refusals, each with its trace
     yield SimpleNamespace(
         **people,
@@ -78,7 +86,11 @@ def world(
         other_team=teams.other,
         account=account,
         instance=instance,
-        rescue=make.rescue(instance, "READY", bob),
+        rescue=(rescue := make.rescue(instance, "READY", bob)),
+        grant=Grant.objects.create(
+            rescue=rescue, staff=sam, asked_at=timezone.now() + timedelta(minutes=1)
+        ),
+        session=UserSession.objects.get(),
         access=Impersonation.objects.create(
             staff=people["sam"],
             customer=people["alice"],

@@ -1,7 +1,9 @@
 """Signing in and out."""
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.conf import settings
-from django.contrib.auth import login, logout
+from django.contrib.auth import logout
 from django.contrib.auth.forms import AuthenticationForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render, resolve_url
@@ -11,9 +13,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_htmx.http import HttpResponseClientRefresh
 
-from teams import attempts
+from teams import attempts, audit
+from teams.models import User
 
 DEMO_PASSWORD = "rescue-demo"  # noqa: S105 - shown to everybody, in the demo only
+FAILURE_NOTED_EVERY = 60  # seconds, for one account
 
 
 @never_cache
@@ -23,44 +27,60 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if getattr(request, "htmx", False):
         # A fragment was asked for after the session ended: the whole page has to come here.
         return HttpResponseClientRefresh()
-    then = _next(request)
+    then = where_to(request)
     if request.user.is_authenticated:
         return redirect(then)
     if request.method != "POST":
-        form = AuthenticationForm(request, initial={"username": request.GET.get("as", "")})
-        if form.initial["username"]:
-            form.fields["username"].widget.attrs["autofocus"] = False
-            form.fields["password"].widget.attrs["autofocus"] = True
-        return _door(request, form, then)
-    who = attempts.key(request)
-    if attempts.too_many(who):
-        form = AuthenticationForm(request, initial={"username": request.POST.get("username", "")})
-        return _door(
-            request, form, then, 429, _("Too many tries. Wait five minutes, then try again.")
-        )
+        return door(request)
+    if not attempts.begin(request):
+        return door(request, 429, _("Too many tries. Wait five minutes, then try again."))
     form = AuthenticationForm(request, data=request.POST)
     if not form.is_valid():
-        attempts.count(who)
-        return _door(request, form, then, 422, " ".join(map(str, form.non_field_errors())))
-    login(request, form.get_user())
-    return redirect(then)
+        _note_failure(request)
+        return door(request, 422, " ".join(map(str, form.non_field_errors())), form)
+    attempts.succeeded(request)
+    user = form.get_user()
+    login = Login(user=user, redirect_url=then, email=user.email)
+    answer: HttpResponse = perform_password_login(request, {"email": user.email}, login)
+    return answer
 
 
-def _door(
+def door(
     request: HttpRequest,
-    form: AuthenticationForm,
-    then: str,
     status: int = 200,
     problem: str = "",
+    form: AuthenticationForm | None = None,
 ) -> HttpResponse:
+    """Draw the page at which people sign in."""
+    if form is None:
+        known = request.POST.get("username") or request.GET.get("as", "")
+        form = AuthenticationForm(request, initial={"username": known})
+        form.fields["username"].widget.attrs["autofocus"] = not known
+        form.fields["password"].widget.attrs["autofocus"] = bool(known)
     context = {
         "form": form,
-        "next": then,
+        "next": where_to(request),
         "problem": problem,
         "demo_cast": _cast(),
         "demo_password": DEMO_PASSWORD,
+        "open_sign_up": settings.OPEN_SIGN_UP,
+        "provider": provider_name(),
     }
     return render(request, "teams/sign_in.html", context, status=status)
+
+
+def provider_name() -> str:
+    """Return what the OpenID Connect provider is called; nothing without one."""
+    found = settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect")
+    return str(found["APPS"][0]["name"]) if found else ""
+
+
+def _note_failure(request: HttpRequest) -> None:
+    """Write a failed try down, once a minute, if there is such an account."""
+    user = User.objects.filter(email=request.POST.get("username", "").strip().lower()).first()
+    if user and attempts.once(f"failed:{user.pk}", FAILURE_NOTED_EVERY):
+        address = str(request.META.get("REMOTE_ADDR"))
+        audit.record("person.sign_in_failed", team=None, target=user.email, address=address)
 
 
 def _cast() -> list[tuple[str, str]]:
@@ -76,7 +96,7 @@ def _cast() -> list[tuple[str, str]]:
     ]
 
 
-def _next(request: HttpRequest) -> str:
+def where_to(request: HttpRequest) -> str:
     """Return where to go afterwards, if it is a place of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
     ours = url_has_allowed_host_and_scheme(
@@ -92,5 +112,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         response = render(request, "405.html", status=405)
         response.headers["Allow"] = "POST"
         return response
+    if isinstance(request.user, User):
+        audit.record("person.sign_out", team=None, target=request.user.email, actor=request.user)
     logout(request)
     return redirect(settings.LOGOUT_REDIRECT_URL)

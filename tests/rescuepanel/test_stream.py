@@ -16,8 +16,10 @@ import uvicorn
 from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.test import Client
+from django.utils import timezone
 
 from rescuepanel.stream import MOST_TOPICS_WAITING, Hub, Listener, Stream
+from teams.models import Impersonation
 from tests.services import RedisServer, free_port, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -53,9 +55,12 @@ def address(broker: RedisServer, db: None) -> Iterator[str]:
 class Browser:
     """An EventSource in a thread: what it was told, in order."""
 
-    def __init__(self, address: str, user: Any) -> None:
+    def __init__(self, address: str, user: Any, acting_for: Any = None) -> None:
         client = Client()
         client.force_login(user)
+        if acting_for:
+            path = f"/staff/people/{acting_for.pk}/impersonate"
+            assert client.post(path, {"reason": "Ticket 1"}).status_code == 302
         self.session_key = client.session.session_key
         self._address, self._cookies = address, {settings.SESSION_COOKIE_NAME: self.session_key}
         self.events: list[tuple[str, str]] = []
@@ -275,7 +280,33 @@ def test_a_database_that_is_away_asks_the_browser_to_try_again(
 
     client = Client()
     client.force_login(bob)
-    monkeypatch.setattr("rescuepanel.stream.get_user", away)
+    monkeypatch.setattr("rescuepanel.stream.person_behind", away)
     cookies = {settings.SESSION_COOKIE_NAME: client.session.session_key or ""}
     answer = httpx.get(address, cookies=cookies)
     assert (answer.status_code, answer.text) == (200, "retry: 2000\n\n")
+
+
+def test_staff_who_act_hear_the_customer_s_teams(
+    address: str, broker: RedisServer, teams: Any, bob: Any, sam: Any
+) -> None:
+    page = Browser(address, sam, acting_for=bob)
+    heard_by_hub(broker)
+    say(broker, teams.acme, "instance:7")
+    page.hears(("change", "instance:7"))
+    page.close()
+
+
+@pytest.mark.parametrize("how", ["ended", "expired"])
+def test_their_stream_ends_with_the_impersonation(
+    address: str, broker: RedisServer, teams: Any, bob: Any, sam: Any, settings: Any, how: str
+) -> None:
+    settings.IMPERSONATION_MINUTES = 0.02 if how == "expired" else 10
+    page = Browser(address, sam, acting_for=bob)
+    heard_by_hub(broker)
+    if how == "ended":
+        Impersonation.objects.update(ended_at=timezone.now())
+        say(broker, teams.acme, "staff")
+    page.hears(("change", "staff"))
+    wait_until(lambda: not page.open, "the stream's end")
+    say(broker, teams.acme, "instance:8")
+    assert ("change", "instance:8") not in page.events

@@ -1,0 +1,158 @@
+"""Pages about oneself: profile, password, second factors, sessions."""
+
+from functools import wraps
+from typing import Any
+
+from allauth.account import views as account
+from allauth.mfa.base import views as factor
+from allauth.mfa.recovery_codes import views as codes
+from allauth.mfa.totp import views as totp
+from allauth.mfa.webauthn import views as keys
+from allauth.mfa.webauthn.internal import auth
+from allauth.usersessions.models import UserSession
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+
+from teams import audit, devices, sessions
+from teams.gates import Request, page
+from teams.models import User
+from teams.views.doors import Strict
+
+FORM = ("GET", "HEAD", "POST")
+
+
+class Profile(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = User
+        fields = ("name",)
+
+
+@page(*FORM)
+def profile(request: Request) -> HttpResponse:
+    """Show who one is, and change the name."""
+    form = Profile(request.POST or None, instance=request.user)
+    if request.method == "POST" and form.is_valid():
+        form.save()
+        messages.success(request, _("Your name is changed."))
+        return redirect("teams:profile")
+    request.user.refresh_from_db(fields=["name"])
+    status = 422 if form.errors else 200
+    return render(request, "account/profile.html", {"form": form}, status=status)
+
+
+@page("GET", "HEAD")
+def list_sessions(request: Request) -> HttpResponse:
+    """Show where one is signed in."""
+    if not UserSession.objects.filter(session_key=request.session.session_key).exists():
+        UserSession.objects.create_from_request(request)
+    shown = [(one, devices.name_of(one.user_agent)) for one in sessions.of(request.user)]
+    return render(request, "account/sessions.html", {"sessions": shown})
+
+
+@page("POST")
+def end_session(request: Request, pk: int) -> HttpResponse:
+    """End one of one's sessions; the present one is ended by signing out."""
+    ended = get_object_or_404(UserSession, pk=pk, user=request.user)
+    if ended.is_current():
+        messages.warning(request, _("This is the session you are in: sign out instead."))
+    else:
+        _end(request, [ended])
+        messages.success(request, _("The session is ended."))
+    return redirect("teams:sessions")
+
+
+@page("POST")
+def end_other_sessions(request: Request) -> HttpResponse:
+    """End all of one's sessions but this one."""
+    _end(request, [one for one in sessions.of(request.user) if not one.is_current()])
+    messages.success(request, _("You are signed out everywhere else."))
+    return redirect("teams:sessions")
+
+
+def _end(request: Request, ended: list[UserSession]) -> None:
+    for one in ended:
+        one.end()
+        audit.record(
+            "person.session_ended",
+            team=None,
+            target=request.user.email,
+            actor=request.user,
+            address=one.ip,
+        )
+
+
+class ChangePassword(Strict, account.PasswordChangeView):
+    pass
+
+
+class SetPassword(Strict, account.PasswordSetView):
+    pass
+
+
+class Again(Strict, account.ReauthenticateView):
+    pass
+
+
+class AgainByCode(Strict, factor.ReauthenticateView):
+    pass
+
+
+class AddCodes(Strict, totp.ActivateTOTPView):
+    pass
+
+
+class AddKey(Strict, keys.AddWebAuthnView):
+    """Each key is a passkey: it stays in the device and asks for the person."""
+
+    def get_form(self, *args: Any) -> Any:
+        form = super().get_form(*args)
+        form.fields.pop("passwordless", None)
+        form.fields["name"].label = _("Name")
+        form.fields["name"].max_length = 100
+        return form
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs) | kwargs
+        context.setdefault("form", self.get_form())
+        options = auth.begin_registration(self.request.user, True)
+        return context | {"js_data": options}
+
+
+class RemoveKey(keys.RemoveWebAuthnView):
+    success_url = reverse_lazy("mfa_index")
+
+
+def _mine(view: Any, *methods: str) -> Any:
+    return page(*(methods or FORM))(view)
+
+
+def _or_overview(view: Any) -> Any:
+    """Lead back to the second factors where there is nothing to see or to remove."""
+
+    @wraps(view)
+    def handle(request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            answer: HttpResponse = view(request, *args, **kwargs)
+        except Http404:
+            return redirect("mfa_index")
+        return answer
+
+    return handle
+
+
+factors = _mine(factor.index, "GET", "HEAD")
+change_password = _mine(ChangePassword.as_view())
+set_password = _mine(SetPassword.as_view())
+again = _mine(Again.as_view())
+again_by_code = _mine(AgainByCode.as_view())
+again_by_key = _mine(keys.reauthenticate_webauthn)
+add_codes = _mine(AddCodes.as_view())
+remove_codes = _mine(_or_overview(totp.deactivate_totp))
+see_recovery = _mine(_or_overview(codes.view_recovery_codes), "GET", "HEAD")
+new_recovery = _mine(codes.generate_recovery_codes)
+add_key = _mine(AddKey.as_view())
+remove_key = _mine(RemoveKey.as_view())
