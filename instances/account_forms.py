@@ -205,5 +205,6 @@ class RegionsForm(forms.Form):
 
     def __init__(self, *args: Any, offered: list[str], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.offered = offered
         field: Any = self.fields["regions"]
         field.choices = [(region, region) for region in offered]

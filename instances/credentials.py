@@ -158,7 +158,7 @@ def from_openrc(text: str) -> Given:
 def _assign(line: str, number: int, said: dict[str, str]) -> None:
     """Take the assignments of one line."""
     try:
-        words = shlex.split(_veiled(line.strip(), number), comments=True)
+        words = shlex.split(_veiled(line.strip(), number))
     except ValueError:
         sentence = _("Line {line}: a quote is opened and not closed.")
         raise CannotRead(sentence.format(line=number)) from None

@@ -29,6 +29,7 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: the longest answer that is read; a listing of 200 servers is some 600 kB
 MOST_BYTES = 64 * 1024 * 1024
+_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given to anybody
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -81,7 +82,8 @@ def may_reach(address: str | int, *, encrypted: bool) -> bool:
     if any(one in network for network in settings.CLOUD_PRIVATE_NETWORKS for one in (given, inner)):
         return True
     public = given is inner and given.is_global and not given.is_multicast
-    return encrypted and public and not given.is_reserved
+    unicast = given.version == 4 or given in _UNICAST
+    return encrypted and public and unicast and not given.is_reserved
 
 
 def _embedded(address: Address) -> Address:

@@ -126,7 +126,7 @@ def _sign_in(cloud: Cloud, credential: dict[str, Any], patience: Patience) -> An
     except exceptions.HttpError as error:
         raise _Enough(_refusal(error, application=application), host=host) from None
     except (exceptions.ClientException, CloudError, ValueError, KeyError, TypeError) as error:
-        raise _Enough(_nonsense(error), host=host) from None
+        raise _Enough(_nonsense(error) if patience.left else "timeout", host=host) from None
 
 
 def _silence(error: Exception, patience: Patience) -> str:

@@ -93,7 +93,7 @@ def test(request: Request, pk: int, account: int) -> HttpResponse:
 def rotate(request: Request, pk: int, account: int) -> HttpResponse:
     """Replace the credential by another of the same project."""
     shown = _account(request, pk, account)
-    context = {"team": shown.team, "account": shown}
+    context: dict[str, Any] = {"team": shown.team, "account": shown}
     if request.method != "POST":
         initial = {"auth_url": shown.auth_url}
         return _draw(request, "account_rotate", _rotation(initial=initial), **context)
@@ -118,7 +118,7 @@ def _rotation(*args: Any, **kwargs: Any) -> CredentialForm:
 def rename(request: Request, pk: int, account: int) -> HttpResponse:
     """Give the account another name."""
     shown = _account(request, pk, account)
-    context = {"team": shown.team, "account": shown}
+    context: dict[str, Any] = {"team": shown.team, "account": shown}
     if request.method != "POST":
         form = NameForm(initial={"name": shown.name})
         return _draw(request, "account_rename", form, **context)
@@ -154,7 +154,11 @@ def regions(request: Request, pk: int, account: int) -> HttpResponse:
 def disconnect(request: Request, pk: int, account: int) -> HttpResponse:
     """Ask for the account's name, then destroy its credential."""
     shown = _account(request, pk, account)
-    context = {"team": shown.team, "account": shown, "busy": accounts.open_rescues(shown)}
+    context: dict[str, Any] = {
+        "team": shown.team,
+        "account": shown,
+        "busy": accounts.open_rescues(shown),
+    }
     if request.method != "POST":
         return _draw(request, "account_disconnect", DisconnectForm(name=shown.name), **context)
     form = DisconnectForm(request.POST, name=shown.name)
@@ -208,7 +212,7 @@ def _one(
         "account": shown,
         "findings": accounts.findings_of(shown),
         "form": form,
-        "offered": [value for value, _label in form["regions"].field.choices],
+        "offered": form.offered,
         "problems": problem.findings if problem else (),
     }
     return render(request, "instances/account.html", context, status=status)
