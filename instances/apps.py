@@ -8,3 +8,7 @@ class InstancesConfig(AppConfig):
     name = "instances"
     verbose_name = _("Instances")
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Listen to staff who begin or end to act for a customer."""
+        from instances import grants  # noqa: F401 - it listens once imported

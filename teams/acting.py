@@ -14,10 +14,11 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Q
 from django.dispatch import Signal
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from teams import audit
+from teams import audit, outbox
 from teams.models import Impersonation, Team, User
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ def begin(request: "HttpRequest", customer: User, reason: str) -> Impersonation:
             until=now + timedelta(minutes=settings.IMPERSONATION_MINUTES),
         )
         _record("staff.begin", impersonation, actor=_hands(impersonation), reason=reason)
+        _write_to(impersonation)
     request.session[KEY] = impersonation.pk
     _rename(request.session)
     return impersonation
@@ -133,6 +135,20 @@ def _rename(session: "SessionBase") -> None:
     old = session.session_key
     session.cycle_key()
     UserSession.objects.filter(session_key=old).update(session_key=session.session_key)
+
+
+def _write_to(impersonation: Impersonation) -> None:
+    """Tell the customer by mail; who is in no team has nothing that staff could touch."""
+    customer, team = impersonation.customer, impersonation.customer.teams.first()
+    if team is not None:
+        facts = {
+            "team": outbox.team_facts(team),
+            "staff": str(impersonation.staff),
+            "reason": impersonation.reason,
+            "until": impersonation.until.isoformat(),
+            "url": settings.PANEL_URL + reverse("teams:staff_access"),
+        }
+        outbox.tell_people(team, "staff.begin", facts, [customer])
 
 
 def _record(act: str, impersonation: Impersonation, *, actor: User, **details: Any) -> None:

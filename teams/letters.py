@@ -29,6 +29,7 @@ SENTENCES: "dict[str, StrOrPromise]" = {
         "The exit from rescue mode failed: {instance} is still in rescue mode."
     ),
     "rescue.exited": gettext_lazy("{instance} is out of rescue mode."),
+    "staff.begin": gettext_lazy("{staff} of the staff acts for you in the panel."),
     outbox.DISABLED: gettext_lazy(
         "The panel has switched off a webhook of {team}: {webhook} did not accept its messages."
     ),
@@ -80,6 +81,7 @@ def _sentence(delivery: Delivery, facts: dict[str, Any]) -> str:
         instance=facts.get("instance", {}).get("name", ""),
         holder=facts.get("holder") or _("nobody"),
         team=delivery.team.name,
+        staff=facts.get("staff", ""),
         webhook=facts.get("webhook", ""),
     )
 

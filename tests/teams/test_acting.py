@@ -7,13 +7,14 @@ import pytest
 import time_machine
 from django.conf import settings
 from django.contrib.sessions.models import Session
+from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client
 from django.utils import timezone
 
 from rescuepanel import environment
-from teams import acting
-from teams.models import AuditEntry, Impersonation, User
+from teams import acting, postman
+from teams.models import AuditEntry, Delivery, Impersonation, User
 
 HTMX = {"HTTP_HX_REQUEST": "true"}
 BANNER = "You act for Alice"
@@ -280,6 +281,16 @@ def test_both_names_are_in_the_trail_of_each_team(
     for act in ("staff.begin", "staff.end"):
         entry = AuditEntry.objects.get(act=act, team=teams.acme)
         assert (entry.actor, entry.acting_by) == (alice, sam)
+
+
+def test_the_customer_gets_mail_with_name_and_reason(staff: Client, alice: Any) -> None:
+    begin(staff, alice)
+    told = Delivery.objects.get()
+    assert told.recipient == alice
+    postman.deliver(told.pk)
+    (letter,) = mail.outbox
+    assert letter.to == ["alice@example.org"] and "Sam" in letter.subject
+    assert "Ticket 4711" in letter.body and "/account/staff-access" in letter.body
 
 
 def test_ends_nobody_noticed_are_written_down(staff: Client, alice: Any) -> None:
