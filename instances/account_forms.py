@@ -152,7 +152,7 @@ class CredentialForm(forms.Form):
         return given.with_secret(data.get("openrc_secret", ""))
 
     def _text(self, data: dict[str, Any], pasted: str, file: str) -> str:
-        upload: UploadedFile | None = data.get(file)
+        upload: UploadedFile[Any] | None = data.get(file)
         if upload is None:
             text: str = data.get(pasted, "")
             if not text.strip():

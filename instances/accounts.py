@@ -6,7 +6,7 @@ time it may take.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import transaction
 from django.db.models import F
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
     from instances.credentials import Given
+
+R = TypeVar("R")
 
 MOST_REGIONS = 10
 
@@ -140,7 +142,7 @@ def _connect(
 
 def _refuse_taken(team: Team, name: str, but: CloudAccount | None = None) -> None:
     same = CloudAccount.objects.connected().filter(team=team, name=name)
-    if same.exclude(pk=but.pk if but else None).exists():
+    if same.exclude(pk=but.pk if but else 0).exists():
         sentence = _("The team has a cloud account of this name already.")
         raise NotPossible(sentence, field="name")
 
@@ -149,7 +151,7 @@ def _make_way(team: Team, name: str, but: CloudAccount | None = None) -> None:
     """See that a name is free; one that was disconnected gives it up, and keeps its history."""
     _refuse_taken(team, name, but)
     old = CloudAccount.objects.filter(team=team, name=name).exclude(disconnected_at=None)
-    for account in old.exclude(pk=but.pk if but else None):
+    for account in old.exclude(pk=but.pk if but else 0):
         account.name = f"{name[:70]} ({account.disconnected_at:%Y-%m-%d %H:%M:%S} #{account.pk})"
         account.save(update_fields=["name"])
 
@@ -292,7 +294,7 @@ def open_rescues(account: CloudAccount) -> list[Rescue]:
     return list(ours.exclude(state=State.EXTERNAL).select_related("instance")[:20])
 
 
-def _changing(account: CloudAccount, change: Callable[[CloudAccount], Any]) -> Any:
+def _changing(account: CloudAccount, change: Callable[[CloudAccount], R]) -> R:
     """Make a change on the account's row as it is now, alone."""
     with transaction.atomic():
         fresh = CloudAccount.objects.select_for_update(of=("self",)).select_related("team")

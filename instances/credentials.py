@@ -303,9 +303,9 @@ def keystone_address(text: str) -> str:
 
 MISSING: "dict[str, StrOrPromise]" = {
     "auth_url": _("The address of Keystone (auth_url) is missing in it."),
-    "application_credential_id": _("The application credential's ID is missing in it."),
+    "application_credential_id": _("The application credential’s ID is missing in it."),
     "application_credential_secret": _(
-        "The application credential's secret is missing in it: type it below."
+        "The application credential’s secret is missing in it: type it below."
     ),
     "username": _("The user name is missing in it."),
     "project_name": _("The project is missing in it: without one there is nothing to show."),

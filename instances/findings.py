@@ -121,7 +121,7 @@ WORDS: dict[str, Words] = {
         _("Use an application credential, or name the project."),
     ),
     "other_project": (
-        _("This credential is of another project ({project}), not of this account's."),
+        _("This credential is of another project ({project}), not of this account’s."),
         _("Connect it as an account of its own."),
     ),
     "already_connected": (
@@ -129,7 +129,7 @@ WORDS: dict[str, Words] = {
         _("Open that account to replace its credential."),
     ),
     "admin": (
-        _("This is an administrator's credential: it sees and controls everybody's servers."),
+        _("This is an administrator’s credential: it sees and controls everybody’s servers."),
         _("Use an application credential of one project, made without the role admin."),
     ),
     "sees_others": (
@@ -156,7 +156,7 @@ WORDS: dict[str, Words] = {
         _("Better use one that is not."),
     ),
     "password_credential": (
-        _("This is a person's password, which opens more than this project."),
+        _("This is a person’s password, which opens more than this project."),
         _("Better use an application credential: it can be taken back alone."),
     ),
     "expires_soon": (

@@ -25,7 +25,16 @@ from instances.cloud.errors import (
     TooOld,
     checked,
 )
-from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
+from instances.cloud.facts import (
+    Accepted,
+    Happened,
+    Image,
+    Server,
+    act_from,
+    happened_from,
+    image_from,
+    server_from,
+)
 from instances.cloud.guard import Patience, guarded_session
 from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
 from teams.secrets import CannotOpen
@@ -116,6 +125,8 @@ class Cloud:
         if not self._microversion:
             data = self._connection.compute.get_endpoint_data()
             newest = tuple(data.max_microversion or ()) if data else ()
+            if not newest:
+                raise Broken("Nova does not tell its version")
             if newest < OLDEST_MICROVERSION:
                 raise TooOld(f"Nova speaks {newest}, {OLDEST_MICROVERSION} is needed")
             self._microversion = ".".join(map(str, min(newest, NEWEST_MICROVERSION)))
@@ -214,6 +225,12 @@ class Cloud:
         """Return the server's newest instance actions, without what their hosts did."""
         listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 20})
         return tuple(act_from(row) for row in listed["instanceActions"])
+
+    @_translated
+    def history(self, server_id: str) -> tuple[Happened, ...]:
+        """Return what was done to a server, newest first, by Nova's own account."""
+        listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 100})
+        return tuple(happened_from(row) for row in listed["instanceActions"])
 
     @_translated
     def action(self, server_id: str, request_id: str) -> Act:

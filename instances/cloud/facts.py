@@ -1,6 +1,6 @@
 """Nova's and Glance's JSON into plain facts; every text in them is hostile until escaped."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,6 +31,21 @@ class Server:
     launched_at: datetime | None
     updated_at: datetime | None
     deleted: bool
+
+
+@dataclass(frozen=True)
+class Happened:
+    """Something that was done to a server, for telling of it."""
+
+    request_id: str
+    action: str
+    user_id: str  # "" when the cloud did it by itself
+    at: datetime | None
+    failed: bool
+
+    def kept(self) -> dict[str, Any]:
+        """Return it as a row keeps it."""
+        return asdict(self) | {"at": self.at.isoformat() if self.at else ""}
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,17 @@ def image_from(raw: dict[str, Any]) -> Image:
         tags=[text_of(tag) for tag in raw.get("tags") or ()],
         properties={text_of(k): text_of(v) for k, v in raw.items() if k not in _IMAGE_FIELDS},
         updated_at=_time(raw.get("updated_at")),
+    )
+
+
+def happened_from(raw: dict[str, Any]) -> Happened:
+    """Read an instance action as a page tells of it."""
+    return Happened(
+        request_id=text_of(raw["request_id"], 64),
+        action=text_of(raw["action"], 64),
+        user_id=text_of(raw.get("user_id"), 64),
+        at=_time(raw.get("start_time")),
+        failed=raw.get("message") == "Error",
     )
 
 

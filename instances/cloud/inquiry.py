@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from keystoneauth1 import exceptions
 
-from instances.cloud.door import Cloud
+from instances.cloud.door import UNREADABLE, Cloud
 from instances.cloud.errors import BadCredentials, CloudError, Forbidden, Limited, Refused, TooOld
 from instances.cloud.facts import text_of
 from instances.cloud.guard import Patience, check_url
@@ -85,6 +85,8 @@ def inquire_regions(credential: dict[str, Any], region_names: list[str]) -> list
                 _ask(inquiry, cloud, credential, patience)
             except _Enough as enough:
                 inquiry.add("error", enough.code, **enough.about)
+            except (exceptions.ClientException, *UNREADABLE):
+                inquiry.add("error", "broken")
             if not inquiry.refused:
                 about = {"project": inquiry.project_name, "regions": inquiry.regions}
                 inquiry.found.insert(0, Trait("ok", "works", about))
@@ -116,7 +118,8 @@ def _sign_in(cloud: Cloud, credential: dict[str, Any], patience: Patience) -> An
     application = credential["auth_type"] == "v3applicationcredential"
     try:
         check_url(credential["auth"]["auth_url"])
-        return cloud.access()
+        access = cloud.access()
+        access.user_id, access.project_id  # noqa: B018  nonsense shows when it is read
     except Refused as error:
         raise _Enough(f"address_{error.reason}", host=error.host or host) from None
     except exceptions.SSLError:
@@ -125,8 +128,9 @@ def _sign_in(cloud: Cloud, credential: dict[str, Any], patience: Patience) -> An
         raise _Enough(_silence(error, patience), host=host) from None
     except exceptions.HttpError as error:
         raise _Enough(_refusal(error, application=application), host=host) from None
-    except (exceptions.ClientException, CloudError, ValueError, KeyError, TypeError) as error:
+    except (exceptions.ClientException, CloudError, *UNREADABLE) as error:
         raise _Enough(_nonsense(error) if patience.left else "timeout", host=host) from None
+    return access
 
 
 def _silence(error: Exception, patience: Patience) -> str:
@@ -206,7 +210,7 @@ def _application(inquiry: Inquiry, cloud: Cloud, access: Any) -> None:
     rules = given.get("access_rules")
     if rules is not None and not _permits(rules, _path_of_servers(access)):
         inquiry.add("error", "rules")
-    with suppress(CloudError, exceptions.ClientException, ValueError, KeyError, TypeError):
+    with suppress(CloudError, exceptions.ClientException, *UNREADABLE):
         # Refused to an application credential whose access rules do not name it: then unknown.
         inquiry.expires_at = _time(cloud.application_credential(given["id"])["expires_at"])
     _soon(inquiry)
