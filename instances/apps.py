@@ -11,4 +11,4 @@ class InstancesConfig(AppConfig):
 
     def ready(self) -> None:
         """Listen to staff who begin or end to act for a customer."""
-        from instances import grants  # noqa: F401 - it listens once imported
+        from instances import hands  # noqa: F401 - it listens once imported

@@ -4,14 +4,13 @@ Whoever of the team may read the password answers, never staff in a customer's h
 allowed ends with its time, its withdrawal, the impersonation or the rescue, whichever is first.
 """
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.dispatch import receiver
 from django.utils.translation import gettext_lazy as _
 
-from instances import driver, events
+from instances import driver
 from instances.models import Grant, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.grant import LIVES
@@ -81,16 +80,6 @@ def withdraw(*, grant: Grant, by: "User") -> None:
         if not mine.update(withdrawn_at=clock_now()):
             raise NotPossible(_("This is no longer allowed anyway."))
         _note("grant.withdraw", grant, by)
-
-
-@receiver(acting.changed)
-def announce(impersonation: "Impersonation", **_kwargs: Any) -> None:
-    """Tell the customer's open pages that staff begin or end, and what they may read is gone."""
-    grants = Grant.objects.filter(staff=impersonation.staff_id, withdrawn_at=None)
-    asked = grants.filter(asked_at__gte=impersonation.started_at).select_related("rescue")
-    for team in impersonation.customer.teams.all():
-        rescues = asked.filter(rescue__instance__account__team=team)
-        events.changed(team.pk, ["staff", *(f"rescue:{one.rescue_id}" for one in rescues)])
 
 
 def _access_of(by: "User") -> "Impersonation":

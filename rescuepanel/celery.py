@@ -22,6 +22,24 @@ def clear_sessions() -> None:
     SessionStore.clear_expired()
 
 
+@app.task(name="rescuepanel.end_lapsed")
+def end_lapsed() -> None:
+    """Write down the ends of impersonations that nobody noticed."""
+    from teams import acting
+
+    acting.end_lapsed()
+
+
+@app.task(name="rescuepanel.purge_old", soft_time_limit=600, time_limit=660)
+def purge_old() -> None:
+    """Forget what ended long ago."""
+    from django.conf import settings
+
+    from instances import retention
+
+    retention.purge(settings.RETENTION_DAYS)
+
+
 _HEARTBEAT_EVERY = 5.0
 _last_heartbeat = 0.0
 

@@ -145,6 +145,8 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-due": {"task": "teams.tasks.deliver_due", "schedule": 3.0, "options": {"expires": 6}},
     "forget-deliveries": {"task": "teams.tasks.forget_deliveries", "schedule": 60 * 60.0},
     "clear-sessions": {"task": "rescuepanel.clear_sessions", "schedule": 6 * 60 * 60.0},
+    "end-lapsed": {"task": "rescuepanel.end_lapsed", "schedule": 60.0, "options": {"expires": 60}},
+    "purge-old": {"task": "rescuepanel.purge_old", "schedule": 24 * 60 * 60.0},
 }
 
 # People: sessions live in the database, so that sign-out and disabling end them at once

@@ -3,11 +3,13 @@
 import io
 import json
 import sys
+from datetime import timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from teams.models import AuditEntry, CloudAccount, Membership, Team, User
+from teams.models import AuditEntry, CloudAccount, Impersonation, Membership, Team, User
 
 pytestmark = pytest.mark.django_db
 
@@ -122,3 +124,48 @@ def test_seed_demo_keeps_what_people_changed(monkeypatch):
     Membership.objects.filter(user__name="Bob").update(role="reader")
     run(monkeypatch, "seed_demo", credentials="-", stdin=given)
     assert Membership.objects.get(user__name="Bob").role == "reader"
+
+
+def test_add_member_twice_and_with_another_role(monkeypatch, teams, mallory):
+    for role in ("reader", "reader", "member"):
+        said = run(monkeypatch, "add_member", "Acme Web", "Mallory@example.org", role=role)
+        assert f"{role} mallory@example.org" in said
+    assert mallory.role_in(teams.acme) == "member"
+    acts = AuditEntry.objects.filter(team=teams.acme).order_by("pk").values_list("act", flat=True)
+    assert list(acts) == ["member.add", "member.role"]
+
+
+def test_add_member_keeps_the_last_owner(monkeypatch, teams, alice):
+    with pytest.raises(CommandError, match="needs an owner"):
+        run(monkeypatch, "add_member", "Acme Web", "alice@example.org", role="reader")
+    assert alice.role_in(teams.acme) == "owner"
+
+
+@pytest.mark.parametrize("names", [("No such", "bob@example.org"), ("Acme Web", "who@x.org")])
+def test_add_member_says_what_is_missing(monkeypatch, teams, names):
+    with pytest.raises(CommandError, match=r"There is no team|Nobody signs in"):
+        run(monkeypatch, "add_member", *names)
+
+
+def test_make_staff_and_take_it_back(monkeypatch, teams, alice, bob):
+    for _turn in range(2):
+        assert "is staff" in run(monkeypatch, "make_staff", "Bob@example.org")
+    bob.refresh_from_db()
+    assert bob.is_staff
+    now = timezone.now()
+    access = Impersonation.objects.create(
+        staff=bob, customer=alice, reason="Ticket", started_at=now, until=now + timedelta(minutes=9)
+    )
+    for _turn in range(2):
+        assert "is not staff" in run(monkeypatch, "make_staff", "bob@example.org", remove=True)
+    access.refresh_from_db()
+    assert access.ended_at is not None
+    acts = AuditEntry.objects.filter(act__in=["staff.add", "staff.remove"])
+    assert acts.count() == 2
+
+
+def test_make_staff_refuses_operators_and_strangers(monkeypatch, alice):
+    User.objects.filter(pk=alice.pk).update(is_superuser=True)
+    for email in ("alice@example.org", "nobody@example.org"):
+        with pytest.raises(CommandError):
+            run(monkeypatch, "make_staff", email)
