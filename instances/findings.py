@@ -160,7 +160,7 @@ WORDS: dict[str, Words] = {
         _("Better use an application credential: it can be taken back alone."),
     ),
     "expires_soon": (
-        _("The credential ends in {days} days."),
+        _("Days until the credential ends: {days}."),
         _("Make a new one before, and replace it here."),
     ),
     # The services

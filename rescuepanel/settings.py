@@ -189,6 +189,11 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "Rescue Panel: "
 ACCOUNT_SESSION_REMEMBER = True  # as long as SESSION_COOKIE_AGE says
 ACCOUNT_FORMS = {"signup": "teams.sign_up.SignUp"}
 MFA_ADAPTER = "teams.adapter.FactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "teams.passkeys.AddPasskey",
+    "authenticate_webauthn": "teams.passkeys.SecondFactor",
+    "reauthenticate_webauthn": "teams.passkeys.Again",
+}
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not SECURE
@@ -200,6 +205,9 @@ SOCIALACCOUNT_EMAIL_AUTHENTICATION = True  # by addresses that the provider veri
 SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 
 MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
+
+# Who may make a team: everybody who signs in, or staff alone
+TEAM_CREATION = env.choice("TEAM_CREATION", "everybody", ["everybody", "staff"])
 
 # Staff act for a person this long at most; what is over is kept this many days
 IMPERSONATION_MINUTES = env.number("IMPERSONATION_MINUTES", 30, 1, 30)
@@ -214,6 +222,8 @@ SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# What is uploaded is a credential: kept in memory, or dropped when it is too long to be one
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
 # Where clouds may be: names (none: any), and networks that are not public but permitted
 CLOUD_AUTH_HOSTS = [host.lower() for host in env.hosts("CLOUD_AUTH_HOSTS")]
