@@ -1,8 +1,16 @@
 """The pages that allauth looks for by its own names: those of its views that we serve."""
 
-from django.urls import path
+from django.urls import path, register_converter
+from django.urls.converters import StringConverter
 
 from teams.views import doors, myself, passkey, sign_in
+
+
+class Base36(StringConverter):
+    regex = "[0-9A-Za-z]+"
+
+
+register_converter(Base36, "base36")
 
 urlpatterns = [
     path("sign-in", sign_in.sign_in, name="account_login"),
@@ -16,7 +24,7 @@ urlpatterns = [
     path("account/reset/sent", doors.reset_sent, name="account_reset_password_done"),
     path("account/reset/done", doors.password_is_new, name="account_reset_password_from_key_done"),
     path(
-        "account/reset/<str:uidb36>-<str:key>",
+        "account/reset/<base36:uidb36>-<str:key>",
         doors.new_password,
         name="account_reset_password_from_key",
     ),

@@ -8,6 +8,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.account.models import EmailAddress
 from allauth.core.exceptions import ImmediateHttpResponse
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.adapter import DefaultSocialAccountAdapter, _build_apps_from_settings
 from allauth.socialaccount.models import SocialApp, SocialLogin
 from django.conf import settings
@@ -15,6 +16,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from teams import audit, invitations, secrets
 from teams.models import Invitation, User
@@ -23,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 #: mail without which one cannot go on; all others only tell of something
 NEEDED = ("password_reset_key", "email_confirmation", "account_already_exists", "unknown_account")
+PROOFS = {
+    "reauthenticate": gettext_lazy("use your password"),
+    "mfa_reauthenticate": gettext_lazy("use a code"),
+    "mfa_reauthenticate:webauthn": gettext_lazy("use a passkey"),
+}
 
 
 def vouch(user: User) -> None:
@@ -53,6 +61,13 @@ class Adapter(DefaultAccountAdapter):
     def reauthenticate(self, user: User, password: str) -> bool:
         """Compare the password; how often is limited by the view."""
         return user.check_password(password)
+
+    def get_reauthentication_methods(self, user: User) -> list[dict[str, Any]]:
+        """Say in our words by what somebody may prove it is him or her."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        for method in methods:
+            method["description"] = PROOFS.get(method["id"], method["description"])
+        return methods
 
     def add_message(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Tell people who are signed in what changed; for a stranger it would need a session."""
@@ -89,6 +104,11 @@ class FactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         """Open a secret."""
         return secrets.unseal(encrypted_text, bound_to="mfa")
+
+    def generate_authenticator_name(self, user: User, _kind: str) -> str:
+        """Propose a name for a passkey."""
+        there = Authenticator.objects.filter(user=user, type=Authenticator.Type.WEBAUTHN)
+        return _("Passkey {number}").format(number=there.count() + 1)
 
     def _get_site_name(self) -> str:
         return "Rescue Panel"

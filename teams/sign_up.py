@@ -5,6 +5,7 @@ from typing import Any
 from allauth.account.forms import SignupForm
 from allauth.account.models import EmailAddress
 from django import forms
+from django.db import transaction
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -32,14 +33,23 @@ class SignUp(SignupForm):
             self.fields["email"].initial = self.invited.email
             self.fields["email"].disabled = True
 
+    def save(self, request: HttpRequest) -> User:
+        """Make the account; the invitation, mailed to the address, verifies it and lets them in."""
+        with transaction.atomic():
+            user: User = super().save(request)
+            audit.record(
+                "person.sign_up",
+                team=None,
+                target=user.email,
+                actor=user,
+                invited=bool(self.invited),
+            )
+            if self.invited:
+                EmailAddress.objects.filter(user=user).update(verified=True)
+                invitations.accept(self.cleaned_data["invitation"], user)
+        return user
+
     def custom_signup(self, request: HttpRequest, user: User) -> None:
-        """Keep the name; verify the address by the invitation that was mailed to it."""
+        """Keep the name."""
         user.name = self.cleaned_data["name"]
         user.save(update_fields=["name"])
-        if self.invited:
-            EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
-        audit.record(
-            "person.sign_up", team=None, target=user.email, actor=user, invited=bool(self.invited)
-        )
-        if self.invited:
-            invitations.accept(self.cleaned_data["invitation"], user)

@@ -61,7 +61,7 @@ account/confirm/<str:key>              GET,POST   +  +   +   +   +   +    403 40
 account/reset                          GET,POST   +  +   +   +   +   +    403 403 403
 account/reset/sent                     GET        +  +   +   +   +   +    403 403 403
 account/reset/done                     GET        +  +   +   +   +   +    403 403 403
-account/reset/<str:uidb36>-<str:key>   GET,POST   +  +   +   +   +   +    403 403 403   word word
+account/reset/<base36:uidb36>-<str:key>GET,POST   +  +   +   +   +   +    403 403 403   word word
 account/second-factor                  GET,POST   +  +   +   +   +   +    403 403 403
 account/passkey                        POST       +  +   +   +   +   +    403 403 403
 account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   oidc
@@ -119,6 +119,20 @@ account/staff-access/<int:pk>/end      POST       in 404 404 +   404 404  403 40
 teams/<int:pk>/trail                   GET        in 403 403 +   404 404  403 403 403   team
 teams/<int:pk>/trail.csv               GET        in 403 403 +   404 404  403 403 403   team
 teams/<int:pk>/trail.jsonl             GET        in 403 403 +   404 404  403 403 403   team
+
+instances/<int:pk>/history             GET        in +   +   +   404 404  +   +   +     instance
+
+# What is told outside
+teams/<int:pk>/notifications           GET,POST   in +   +   +   404 404  403 403 403   team
+teams/<int:pk>/webhooks                GET        in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/webhooks/new            GET,POST   in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/webhooks/<int:hook>     GET        in 403 403 +   404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/change  POST     in 403 403 + 404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/test    POST     in 403 403 + 404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/secret  GET,POST in 403 403 + 404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/delete  GET,POST in 403 403 + 404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/deliveries GET   in 403 403 + 404 404  403 403 403   team hook
+teams/<int:pk>/webhooks/<int:hook>/deliveries/<uuid:message>/resend POST in 403 403 + 404 404 403 403 403 team hook message
 
 # Cloud accounts
 teams/<int:pk>/clouds                  GET        in +   +   +   404 404  +   +   +     team

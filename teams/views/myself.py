@@ -101,20 +101,17 @@ class AgainByCode(Strict, factor.ReauthenticateView):
     pass
 
 
+class AgainByKey(keys.ReauthenticateWebAuthnView):
+    def form_invalid(self, form: Any) -> HttpResponse:
+        messages.error(self.request, _("This passkey was not accepted. Try again."))
+        return redirect(self.request.get_full_path())
+
+
 class AddCodes(Strict, totp.ActivateTOTPView):
     pass
 
 
 class AddKey(Strict, keys.AddWebAuthnView):
-    """Each key is a passkey: it stays in the device and asks for the person."""
-
-    def get_form(self, *args: Any) -> Any:
-        form = super().get_form(*args)
-        form.fields.pop("passwordless", None)
-        form.fields["name"].label = _("Name")
-        form.fields["name"].max_length = 100
-        return form
-
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs) | kwargs
         context.setdefault("form", self.get_form())
@@ -149,7 +146,7 @@ change_password = _mine(ChangePassword.as_view())
 set_password = _mine(SetPassword.as_view())
 again = _mine(Again.as_view())
 again_by_code = _mine(AgainByCode.as_view())
-again_by_key = _mine(keys.reauthenticate_webauthn)
+again_by_key = _mine(AgainByKey.as_view())
 add_codes = _mine(AddCodes.as_view())
 remove_codes = _mine(_or_overview(totp.deactivate_totp))
 see_recovery = _mine(_or_overview(codes.view_recovery_codes), "GET", "HEAD")

@@ -3,7 +3,6 @@
 from typing import Any
 
 from allauth.account.models import Login
-from allauth.mfa.webauthn.forms import LoginWebAuthnForm
 from allauth.mfa.webauthn.internal import auth
 from allauth.mfa.webauthn.internal.flows import perform_passwordless_login
 from django.conf import settings
@@ -11,7 +10,7 @@ from django.core import signing
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
-from teams import attempts
+from teams import attempts, passkeys
 from teams.views.doors import open_to_all
 from teams.views.sign_in import door, where_to
 
@@ -30,7 +29,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     state = _remembered(request)
     if state:
         auth.set_state(state)
-    form = LoginWebAuthnForm(data=request.POST)
+    form = passkeys.Login(data=request.POST)
     if not state or not form.is_valid():
         auth.clear_state()
         response = door(request, 422, _("This passkey was not accepted. Try again."))
