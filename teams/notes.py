@@ -3,6 +3,7 @@
 from typing import Any
 
 from allauth.account import signals as account
+from allauth.account.models import EmailAddress
 from allauth.mfa import signals as factor
 from allauth.socialaccount import signals as social
 from django.dispatch import receiver
@@ -19,7 +20,8 @@ def password_changed(user: Any, **_kwargs: Any) -> None:
 
 @receiver(account.password_reset)
 def password_reset(user: Any, **_kwargs: Any) -> None:
-    """Note a password reset by mail."""
+    """Note a password reset by mail, which also shows whose the address is."""
+    EmailAddress.objects.filter(user=user, email__iexact=user.email).update(verified=True)
     audit.record("person.password_reset", team=None, target=user.email, actor=user)
 
 

@@ -61,7 +61,7 @@ account/confirm/<str:key>              GET,POST   +  +   +   +   +   +    403 40
 account/reset                          GET,POST   +  +   +   +   +   +    403 403 403
 account/reset/sent                     GET        +  +   +   +   +   +    403 403 403
 account/reset/done                     GET        +  +   +   +   +   +    403 403 403
-account/reset/<base36:uidb36>-<str:key>GET,POST   +  +   +   +   +   +    403 403 403   word word
+account/reset/<base36:uidb36>-<str:key> GET,POST   +  +   +   +   +   +    403 403 403   word word
 account/second-factor                  GET,POST   +  +   +   +   +   +    403 403 403
 account/passkey                        POST       +  +   +   +   +   +    403 403 403
 account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   oidc

@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from requests import RequestException
 
 from teams import attempts
-from teams.adapter import invited_by
+from teams.adapter import invited_by, vouch
 from teams.gates import View
 from teams.views.sign_in import provider_name
 
@@ -77,7 +77,10 @@ class SignUp(Strict, account.SignupView):
 
 
 class ResetPassword(Strict, account.PasswordResetView):
-    pass
+    def form_valid(self, form: Any) -> HttpResponse:
+        for user in form.users:
+            vouch(user)  # before the library takes down the address as one to confirm
+        return super().form_valid(form)
 
 
 class NewPassword(Strict, account.PasswordResetFromKeyView):

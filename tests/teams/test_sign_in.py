@@ -86,6 +86,7 @@ def test_asking_for_a_new_password_does_not_tell_who_has_an_account(
     )
     assert len(mail.outbox) == 2
     assert Session.objects.count() == 0
+    assert enter(client).headers["Location"] == "/"  # nothing has to be confirmed now
 
 
 def test_the_mail_is_in_the_language_of_the_page(client: Client, alice: Any) -> None:
