@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from instances import driver, inventory, sessions
+from instances import driver, history, inventory, sessions
 from instances.models import Rescue
 
 logger = logging.getLogger(__name__)
@@ -51,6 +51,17 @@ def sync_due() -> None:
     """Synchronise the accounts whose time has come."""
     for account_id in inventory.due_accounts():
         _send(sync, account_id)
+
+
+def nudge_history(instance_id: int) -> None:
+    """Ask a worker to read what the cloud says was done to a server."""
+    _send(read_history, instance_id)
+
+
+@shared_task
+def read_history(instance_id: int) -> None:
+    """Read what the cloud says was done to a server."""
+    history.read(instance_id)
 
 
 # A first listing takes a large project's cloud minutes. It is asked for again anyway, so it need

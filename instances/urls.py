@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from instances.views import accounts, grants, panel, rescue, session, team_settings
+from instances.views import accounts, grants, history, panel, rescue, session, team_settings
 from instances.views import list as listing
 
 app_name = "instances"
@@ -11,6 +11,7 @@ urlpatterns = [
     path("teams/<int:pk>/settings", team_settings.settings, name="team_settings"),
     path("", listing.instance_list, name="list"),
     path("instances/<int:pk>/row", listing.row, name="row"),
+    path("instances/<int:pk>/history", history.history, name="history"),
     path("instances/<int:pk>/rescue", rescue.start_rescue, name="start_rescue"),
     path("instances/<int:pk>/exit", rescue.exit_rescue, name="exit_rescue"),
     path("instances/<int:pk>/reboot", rescue.hard_reboot, name="hard_reboot"),

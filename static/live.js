@@ -26,6 +26,7 @@
     // A machine that is not in this view may belong there now.
     if (kind === "instance") { refresh(document.getElementById(row) ? row : "instances"); refresh("notifications"); }
     else if (kind === "rescue") refresh("notifications");
+    else if (kind === "history") refresh(`history-${key}`);
     else if (kind === "staff") refresh("acting");
     else if (kind) refresh("instances");
   });

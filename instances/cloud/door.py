@@ -14,6 +14,7 @@ import openstack.config
 from keystoneauth1 import exceptions, loading, session
 from openstack.exceptions import SDKException
 
+from instances.cloud import facts
 from instances.cloud.errors import (
     BadCredentials,
     Broken,
@@ -25,16 +26,7 @@ from instances.cloud.errors import (
     TooOld,
     checked,
 )
-from instances.cloud.facts import (
-    Accepted,
-    Happened,
-    Image,
-    Server,
-    act_from,
-    happened_from,
-    image_from,
-    server_from,
-)
+from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
 from instances.cloud.guard import Patience, guarded_session
 from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
 from teams.secrets import CannotOpen
@@ -227,10 +219,10 @@ class Cloud:
         return tuple(act_from(row) for row in listed["instanceActions"])
 
     @_translated
-    def history(self, server_id: str) -> tuple[Happened, ...]:
+    def history(self, server_id: str) -> tuple[facts.Happened, ...]:
         """Return what was done to a server, newest first, by Nova's own account."""
         listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 100})
-        return tuple(happened_from(row) for row in listed["instanceActions"])
+        return tuple(facts.happened_from(row) for row in listed["instanceActions"])
 
     @_translated
     def action(self, server_id: str, request_id: str) -> Act:

@@ -1,7 +1,8 @@
 """The mirror of what the clouds hold, and the rescues on it."""
 
 from instances.models.grant import Grant
+from instances.models.history import CloudHistory
 from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.rescue import Dismissal, Rescue
 
-__all__ = ["CloudMirror", "Dismissal", "Grant", "Image", "Instance", "Rescue"]
+__all__ = ["CloudHistory", "CloudMirror", "Dismissal", "Grant", "Image", "Instance", "Rescue"]

@@ -24,13 +24,13 @@ def trail(request: Request, pk: int) -> HttpResponse:
 
 
 @page("GET", "HEAD")
-def trail_csv(request: Request, pk: int) -> HttpResponse:
+def trail_csv(request: Request, pk: int) -> Any:
     """Hand the same entries out for a spreadsheet."""
     return _file(request, pk, "csv", as_csv, "text/csv; charset=utf-8")
 
 
 @page("GET", "HEAD")
-def trail_jsonl(request: Request, pk: int) -> HttpResponse:
+def trail_jsonl(request: Request, pk: int) -> Any:
     """Hand the same entries out for a program."""
     return _file(request, pk, "jsonl", as_json_lines, "application/jsonl")
 
@@ -78,5 +78,6 @@ def _pieces(request: Request, written: Iterator[bytes]) -> Iterator[bytes] | Asy
 
 
 async def _in_turn(written: Iterator[bytes]) -> AsyncIterator[bytes]:
-    while (piece := await sync_to_async(next)(written, None)) is not None:
+    following = sync_to_async(lambda: next(written, None))
+    while (piece := await following()) is not None:
         yield piece
