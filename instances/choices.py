@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from instances import picker, wording
 from instances.models import Image, Instance
 from instances.picker import Access, ImageFacts, ServerFacts, Verdict
+from teams.models import Team
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
@@ -58,8 +59,7 @@ def picker_for(instance: Instance) -> Picker:
     """Judge every image of the instance's cloud account, and preselect the best."""
     server = _server_facts(instance)
     judged = [
-        (image, picker.judge(_image_facts(image), server, listed=_listed(image)))
-        for image in instance.account.images.all()
+        (image, _judge(image, server, instance.team)) for image in instance.account.images.all()
     ]
     judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
     best = min((verdict.preference for _image, verdict in judged), default=None)
@@ -79,8 +79,18 @@ def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
     image = instance.account.images.filter(image_id=image_ref).first()
     if image is None:
         return None
-    verdict = picker.judge(_image_facts(image), _server_facts(instance), listed=_listed(image))
+    verdict = _judge(image, _server_facts(instance), instance.team)
     return _choice(image, verdict, preselected=False)
+
+
+def _judge(image: Image, server: ServerFacts, team: Team) -> Verdict:
+    names = {image.image_id, image.name}
+    return picker.judge(
+        _image_facts(image),
+        server,
+        listed=_listed(image),
+        allowed=not team.allowed_images or not names.isdisjoint(team.allowed_images),
+    )
 
 
 def _listed(image: Image) -> bool:

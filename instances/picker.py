@@ -103,11 +103,13 @@ class Verdict:
         return (bool(self.unsuitable), self.access is Access.UNKNOWN, *self.rank)
 
 
-def judge(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> Verdict:
-    """Judge an image; ``listed`` says that the operator named it as a rescue image."""
+def judge(
+    image: ImageFacts, server: ServerFacts, *, listed: bool = False, allowed: bool = True
+) -> Verdict:
+    """Judge an image: ``listed`` by the operator for rescue, ``allowed`` by the team."""
     access, user = way_in(image, server, listed=listed)
     return Verdict(
-        unsuitable=_why_not(image, server),
+        unsuitable=_why_not(image, server) if allowed else "not_allowed",
         access=access,
         user=user,
         warnings=tuple(_warnings(image, server, listed=listed)),

@@ -84,6 +84,7 @@ OBSTACLES: "dict[str, StrOrPromise]" = {
     "in_doubt": _("The cloud's answer got lost. We are finding out what it did."),
 }
 UNSUITABLE: "dict[str, StrOrPromise]" = {
+    "not_allowed": _("your team does not allow this image"),
     "not_active": _("not ready to use (its data is missing or deactivated)"),
     "hidden": _("hidden by its owner"),
     "not_yours": _("belongs to another project"),

@@ -34,6 +34,14 @@ RIGHTS: dict[Role, frozenset[Right]] = {
     Role.MEMBER: frozenset({Right.LOOK, Right.OPERATE, Right.REVEAL}),
     Role.READER: frozenset({Right.LOOK}),
 }
+#: the rights in words, for people and for docs/portal.md
+RIGHTS_IN_WORDS = {
+    Right.LOOK: _("See the instances, the members and what happens to them"),
+    Right.OPERATE: _("Start, cancel, hand over and exit a rescue; hard reboot"),
+    Right.REVEAL: _("Read a temporary password, as far as the team’s settings allow"),
+    Right.AUDIT: _("Read and export the audit trail"),
+    Right.MANAGE: _("Manage members, cloud accounts, keys, webhooks and settings"),
+}
 #: what is left of a person's rights while staff act for that person
 STAFF_RIGHTS = frozenset({Right.LOOK, Right.OPERATE})
 

@@ -3,10 +3,21 @@
 from typing import ClassVar
 
 from django.db import models
+from django.utils import timezone
 
 from teams.models.people import User
 from teams.models.team import Team
 from teams.permissions import Role
+
+
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def waiting(self) -> "InvitationQuerySet":
+        """Keep those neither used nor withdrawn; some may have expired."""
+        return self.filter(accepted_at=None, withdrawn_at=None)
+
+    def open(self) -> "InvitationQuerySet":
+        """Keep those that can be accepted now."""
+        return self.waiting().filter(expires_at__gt=timezone.now())
 
 
 class Invitation(models.Model):
@@ -22,8 +33,23 @@ class Invitation(models.Model):
     accepted_at = models.DateTimeField(null=True)
     withdrawn_at = models.DateTimeField(null=True)
 
+    objects = InvitationQuerySet.as_manager()
+
     class Meta:
         indexes: ClassVar = [models.Index(fields=["team", "-created_at"])]
 
     def __str__(self) -> str:
         return f"{self.email} into {self.team}"
+
+    @property
+    def state(self) -> str:
+        """Return open, accepted, withdrawn or expired."""
+        if self.accepted_at:
+            return "accepted"
+        if self.withdrawn_at:
+            return "withdrawn"
+        return "open" if self.expires_at > timezone.now() else "expired"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state == "open"

@@ -1,5 +1,7 @@
-"""Links of the portal's side list."""
+"""Links of the portal's side list, the choice of a team, and small drawings of names."""
 
+import zlib
+from dataclasses import dataclass
 from typing import Any
 
 from django import template
@@ -9,7 +11,53 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 from lucide.templatetags.lucide import lucide
 
+from teams.models import Team
+from teams.permissions import Right
+
 register = template.Library()
+
+HUES = 8
+
+
+@dataclass(frozen=True)
+class Switcher:
+    """The teams somebody may choose from, and the one chosen."""
+
+    teams: list[Team]
+    chosen: Team | None
+
+
+@register.simple_tag(takes_context=True)
+def switcher(context: RequestContext) -> Switcher:
+    """Offer the person's teams; on a team's own pages that team is the chosen one."""
+    request = context["request"]
+    mine = list(Team.objects.of(request.user).order_by("name"))
+    match = request.resolver_match
+    of_a_team = match is not None and match.route.startswith("teams/<int:pk>/")
+    asked = str(match.kwargs["pk"]) if of_a_team else request.GET.get("team", "")
+    return Switcher(mine, next((team for team in mine if str(team.pk) == asked), None))
+
+
+@register.simple_tag(takes_context=True)
+def can_manage(context: RequestContext, team: Team) -> bool:
+    """Tell whether the person may change the team."""
+    may: bool = context["request"].user.may(Right.MANAGE, team)
+    return may
+
+
+@register.simple_tag
+def avatar(name: Any) -> SafeString:
+    """Draw somebody's or something's initials, in a colour that the name alone decides."""
+    words = str(name).replace("@", " ").replace(".", " ").split() or ["?"]
+    initials = "".join(word[0] for word in words[:2]).upper()
+    hue = zlib.crc32(str(name).lower().encode()) % HUES
+    return format_html('<span class="avatar hue-{}" aria-hidden="true">{}</span>', hue, initials)
+
+
+@register.filter
+def item(mapping: dict[Any, Any], key: Any) -> Any:
+    """Look a key up."""
+    return mapping.get(key, "")
 
 
 @register.simple_tag(takes_context=True)
