@@ -5,6 +5,8 @@ from importlib.util import find_spec
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.i18n import set_language
 
+from instances import admin as _machines  # noqa: F401 - it registers its pages
+from teams.admin import site
 from teams.gates import open_to_staff
 
 from . import health
@@ -22,4 +24,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     *_pages("teams.urls"),
     *_pages("teams.account_urls"),
     *_pages("instances.urls"),
+    path("admin/", site.urls),
 ]

@@ -122,6 +122,24 @@ teams/<int:pk>/trail.jsonl             GET        in 403 403 +   404 404  403 40
 
 instances/<int:pk>/history             GET        in +   +   +   404 404  +   +   +     instance
 
+# Teams, invitations, keys
+teams                                  GET        in +   +   +   +   +    +   +   +
+teams/new                              GET,POST   in +   +   +   +   +    403 403 403
+teams/<int:pk>/leave                   GET,POST   in +   +   +   404 404  403 403 403   team
+teams/<int:pk>/members                 GET        in +   +   +   404 404  +   +   +     team
+teams/<int:pk>/members/<int:member>    GET,POST   in 403 403 +   404 404  403 403 403   team member
+teams/<int:pk>/members/<int:member>/remove GET,POST in 403 403 + 404 404  403 403 403   team member
+teams/<int:pk>/invitations             GET,POST   in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/invitations/<int:invitation>/resend   POST in 403 403 + 404 404 403 403 403 team invitation
+teams/<int:pk>/invitations/<int:invitation>/withdraw POST in 403 403 + 404 404 403 403 403 team invitation
+teams/<int:pk>/keys                    GET        in +   +   +   404 404  +   +   +     team
+teams/<int:pk>/keys                    POST       in 403 403 +   404 404  403 403 403   team
+teams/<int:pk>/keys/<int:key>/delete   GET,POST   in 403 403 +   404 404  403 403 403   team key
+teams/<int:pk>/settings                GET,POST   in 403 403 +   404 404  403 403 403   team
+account/keys                           GET,POST   in +   +   +   +   +    403 403 403
+account/keys/<int:key>/delete          GET,POST   in 404 404 +   404 404  403 403 403   own_key
+invitations/<str:token>                GET,POST   +  +   +   +   +   +    403 403 403   token
+
 # What is told outside
 teams/<int:pk>/notifications           GET,POST   in +   +   +   404 404  403 403 403   team
 teams/<int:pk>/webhooks                GET        in 403 403 +   404 404  403 403 403   team
@@ -144,6 +162,31 @@ teams/<int:pk>/clouds/<int:account>/rename     GET,POST in 403 403 + 404 404 403
 teams/<int:pk>/clouds/<int:account>/regions    POST     in 403 403 + 404 404 403 403 403 team account
 teams/<int:pk>/clouds/<int:account>/disconnect GET,POST in 403 403 + 404 404 403 403 403 team account
 """
+
+# The admin: the same three pages for each kind of row; support looks, only operators may change.
+ADMIN = {
+    "teams": "auditentry cloudaccount delivery impersonation invitation membership team user webhook",
+    "instances": "cloudmirror grant instance rescue",
+}
+PAGES = """
+admin/{kind}/                              GET,POST   in 404 404 404 404 +    403 403 403
+admin/{kind}/<path:object_id>/history/     GET,POST   in 404 404 404 404 +    403 403 403   1
+admin/{kind}/<path:object_id>/change/      GET        in 404 404 404 404 +    403 403 403   1
+admin/{kind}/<path:object_id>/change/      POST       in 404 404 404 404 403  403 403 403   1
+"""
+TABLE += """
+# The admin
+admin/                                 GET,POST   in 404 404 404 404 +    403 403 403
+admin/<str:app_label>/                 GET,POST   in 404 404 404 404 +    403 403 403   teams
+admin/login/                           any        in +   +   +   +   +    403 403 403
+admin/logout/                          GET,POST   +  404 404 404 404 +    403 403 403
+admin/password_change/                 GET,POST   in 404 404 404 404 +    403 403 403
+admin/jsi18n/                          GET        in 404 404 404 404 +    403 403 403
+""" + "".join(
+    PAGES.replace("{kind}", f"{app}/{model}")
+    for app, models in ADMIN.items()
+    for model in models.split()
+)
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/portal.md"
 BEGIN, END = "<!-- the table: python -m tests.access_table -->", "<!-- end of the table -->"
