@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from django.utils.translation import gettext_lazy as _
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, SSLError
 from urllib3.exceptions import TimeoutError as Urllib3Timeout
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ class _Checked:
                 return socket.create_connection((str(address), self.port), timeout)
             except OSError as error:
                 problem = error
-        if isinstance(problem, TimeoutError):
-            raise problem
-        raise NewConnectionError(self, f"no connection: {problem}")  # type: ignore[arg-type]
+        raise problem or OSError("no address")
 
 
 class CheckedHTTP(_Checked, HTTPConnection):

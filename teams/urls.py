@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from teams import team_urls
+from teams import outside_urls, team_urls
 from teams.views import myself, sign_in, staff, staff_access
 
 app_name = "teams"
@@ -11,6 +11,7 @@ urlpatterns = [
     path("sign-in", sign_in.sign_in, name="sign_in"),
     path("sign-out", sign_in.sign_out, name="sign_out"),
     *team_urls.urlpatterns,
+    *outside_urls.urlpatterns,
     path("account", myself.profile, name="profile"),
     path("account/sessions", myself.list_sessions, name="sessions"),
     path("account/sessions/<int:pk>/end", myself.end_session, name="end_session"),

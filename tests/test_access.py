@@ -19,8 +19,9 @@ from django.utils import timezone
 
 from instances.models import Grant
 from rescuepanel import health
-from teams import acting
-from teams.models import Impersonation, User
+from teams import acting, invitations, outbox, webhooks
+from teams.models import Delivery, Impersonation, SSHKey, User
+from teams.permissions import Role
 from tests import access_table
 from tests.access_table import METHODS, PEOPLE, Row
 from tests.instances import rows as make
@@ -79,6 +80,7 @@ def world(
     make.images(account)
     instance = make.rescued(account)
     UserSession.objects.create(user=alice, ip="192.0.2.1", session_key="alice-elsewhere")
+    hook, _secret = webhooks.add(teams.acme, url="https://hooks.example.org", events=[], by=alice)
     logging.disable(logging.CRITICAL)  # hundreds of refusals, each with its trace
     yield SimpleNamespace(
         **people,
@@ -91,6 +93,10 @@ def world(
             rescue=rescue, staff=sam, asked_at=timezone.now() + timedelta(minutes=1)
         ),
         session=UserSession.objects.get(),
+        member=teams.acme.memberships.get(user=carol),
+        **_invited_and_keyed(teams.acme, alice),
+        hook=hook,
+        message=_sent(hook),
         access=Impersonation.objects.create(
             staff=people["sam"],
             customer=people["alice"],
@@ -102,6 +108,27 @@ def world(
     )
     logging.disable(logging.NOTSET)
     cache.clear()
+
+
+def _invited_and_keyed(team: Any, alice: User) -> dict[str, Any]:
+    """Give an invitation and its link's secret, a team's key, and one of alice's own."""
+    sent = invitations.invite(
+        team=team, email="dora@example.org", role=Role.READER, by=alice, link=str
+    )
+    kept = {"key_type": "ssh-ed25519", "public_key": "ssh-ed25519 AAAA"}
+    return {
+        "invitation": sent.invitation,
+        "token": sent.link,
+        "key": SSHKey.objects.create(team=team, name="bastion", fingerprint="SHA256:a", **kept),
+        "own_key": SSHKey.objects.create(user=alice, name="own", fingerprint="SHA256:b", **kept),
+    }
+
+
+def _sent(hook: Any) -> Any:
+    """Give a message of a webhook's log."""
+    message = outbox.try_out(hook)
+    Delivery.objects.update(next_at=None)
+    return message
 
 
 def _cookies(name: str, people: dict[str, Any]) -> Any:
