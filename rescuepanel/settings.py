@@ -145,6 +145,7 @@ CELERY_BEAT_SCHEDULE = {
     "sync-due": {"task": "instances.tasks.sync_due", "schedule": 2.0, "options": {"expires": 4}},
     "deliver-due": {"task": "teams.tasks.deliver_due", "schedule": 3.0, "options": {"expires": 6}},
     "forget-deliveries": {"task": "teams.tasks.forget_deliveries", "schedule": 60 * 60.0},
+    "keep-audit-head": {"task": "teams.tasks.keep_audit_head", "schedule": 60 * 60.0},
     "clear-sessions": {"task": "rescuepanel.clear_sessions", "schedule": 6 * 60 * 60.0},
     "end-lapsed": {"task": "rescuepanel.end_lapsed", "schedule": 60.0, "options": {"expires": 60}},
     "purge-old": {"task": "rescuepanel.purge_old", "schedule": 24 * 60 * 60.0},
@@ -228,7 +229,10 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 
 # Where clouds may be: names (none: any), and networks that are not public but permitted
 CLOUD_AUTH_HOSTS = [host.lower() for host in env.hosts("CLOUD_AUTH_HOSTS")]
-CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS")
+CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS", "127.0.0.0/8" if DEMO else "")
+
+# A file outside the database that the audit trail's head is appended to
+AUDIT_HEADS = env.text("AUDIT_HEADS", "")
 
 # Images, by id or name, that read the temporary password though nothing on them says so
 RESCUE_IMAGES = env.words("RESCUE_IMAGES")
@@ -259,7 +263,9 @@ STORAGES = {
     },
 }
 
-for _mail_name, _mail_value in env.email(f"file://{DEMO_DIR.resolve()}/mail" if DEMO else "console:").items():
+for _mail_name, _mail_value in env.email(
+    f"file://{DEMO_DIR.resolve()}/mail" if DEMO else "console:"
+).items():
     globals()[_mail_name] = _mail_value
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])

@@ -1,15 +1,20 @@
 """The audit trail: one function writes, nothing changes what was written."""
 
 import json
+import logging
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.utils import timezone
 
 from teams import chain
 from teams.models import AuditEntry, Team, User
+
+logger = logging.getLogger(__name__)
 
 #: PostgreSQL's lock around the end of the chain: any number that nothing else in this base uses
 END_OF_CHAIN = 7_236_174_202
@@ -54,8 +59,7 @@ def _end() -> tuple[int, str]:
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [END_OF_CHAIN])
-    last = AuditEntry.objects.order_by("-pk").values_list("pk", "hash").first()
-    return last or (0, "")
+    return head()
 
 
 def verify(head: str = "") -> chain.Verdict:
@@ -72,3 +76,20 @@ def head() -> tuple[int, str]:
     """Return number and hash of the newest entry."""
     last = AuditEntry.objects.order_by("-pk").values_list("pk", "hash").first()
     return last or (0, "")
+
+
+def keep_head() -> None:
+    """Write the head down outside the database: in the log, and in a file if one is named.
+
+    Only against a head kept elsewhere does a cut tail show, or a trail that was written anew.
+    """
+    number, newest = head()
+    logger.info("audit trail: %s entries, head %s", number, newest or "none")
+    if not settings.AUDIT_HEADS:
+        return
+    line = f"{timezone.now().isoformat(timespec='seconds')} {number} {newest}\n"
+    try:
+        with Path(settings.AUDIT_HEADS).open("a", encoding="ascii") as kept:
+            kept.write(line)
+    except OSError as problem:
+        logger.error("audit trail: the head cannot be written to AUDIT_HEADS: %s", problem)  # noqa: TRY400

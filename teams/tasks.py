@@ -6,7 +6,7 @@ import uuid
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from teams import outbox, postman
+from teams import audit, outbox, postman
 
 logger = logging.getLogger(__name__)
 
@@ -36,3 +36,9 @@ def deliver_due() -> None:
 def forget_deliveries() -> None:
     """Delete what was told more than a month ago."""
     outbox.forget_old()
+
+
+@shared_task
+def keep_audit_head() -> None:
+    """Write the audit trail's head down outside the database."""
+    audit.keep_head()

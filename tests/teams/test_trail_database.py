@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, connection, transaction
 
-from teams import append_only, audit, chain
+from teams import append_only, audit, chain, tasks
 from teams.models import AuditEntry, Team
 
 TABLE = "teams_auditentry"
@@ -178,6 +178,21 @@ def test_the_command_tells_count_and_head(trail, capsys):
     told = capsys.readouterr().out
     assert "6 entries" in told and trail[-1].hash in told
     call_command("verify_audit", head=trail[-1].hash.upper())
+
+
+def test_the_head_is_kept_outside_the_database(trail, settings, tmp_path, caplog):
+    settings.AUDIT_HEADS = ""
+    with caplog.at_level("INFO"):
+        tasks.keep_audit_head()
+    assert f"6 entries, head {trail[-1].hash}" in caplog.text
+    settings.AUDIT_HEADS = str(tmp_path / "heads")
+    for _turn in range(2):
+        tasks.keep_audit_head()
+    lines = (tmp_path / "heads").read_text().splitlines()
+    assert len(lines) == 2 and lines[0].endswith(f" 6 {trail[-1].hash}")
+    settings.AUDIT_HEADS = str(tmp_path / "no" / "heads")
+    tasks.keep_audit_head()
+    assert "cannot be written to AUDIT_HEADS" in caplog.text
 
 
 # Migration, concurrency -------------------------------------------------------------------------
