@@ -95,10 +95,10 @@ def origin(name: str, known_hosts: list[str], *, secure: bool) -> str:
     return value
 
 
-def networks(name: str) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+def networks(name: str, default: str = "") -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in NAME, written as CIDR."""
     found = []
-    for word in words(name):
+    for word in words(name, default):
         try:
             found.append(ipaddress.ip_network(word))
         except ValueError as error:

@@ -70,6 +70,11 @@ def listens(port: int) -> bool:
     return False
 
 
+def _with_ours(networks: str) -> str:
+    """Permit the look-alike cloud beside what the person permits."""
+    return ",".join(filter(None, [networks, "127.0.0.0/8"]))
+
+
 class Demo:
     """The parts of one demo, in the order they start."""
 
@@ -89,7 +94,6 @@ class Demo:
             "EMAIL_URL",
             "DEBUG",
             "CLOUD_AUTH_HOSTS",
-            "CLOUD_PRIVATE_NETWORKS",
         )
         kept = {
             name: value
@@ -104,7 +108,7 @@ class Demo:
             "PYTHONUNBUFFERED": "1",
             "PANEL_URL": f"http://127.0.0.1:{self.port}",
             "WEBHOOK_PRIVATE_NETWORKS": "127.0.0.0/8",  # a receiver on this machine
-            "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",  # where the look-alike cloud is
+            "CLOUD_PRIVATE_NETWORKS": _with_ours(kept.get("CLOUD_PRIVATE_NETWORKS", "")),
         }
 
     def part(
