@@ -7,6 +7,7 @@ from typing import Any
 
 from allauth.account import views as account
 from allauth.mfa.base import views as factor
+from allauth.mfa.models import Authenticator
 from allauth.socialaccount.providers.openid_connect import views as openid
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -88,7 +89,11 @@ class NewPassword(Strict, account.PasswordResetFromKeyView):
 
 
 class SecondFactor(Strict, factor.AuthenticateView):
-    pass
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        keys = Authenticator.objects.filter(
+            user=self.stage.login.user, type=Authenticator.Type.WEBAUTHN
+        )
+        return super().get_context_data(**kwargs) | {"has_passkey": keys.exists()}
 
 
 class ConfirmAddress(account.ConfirmEmailView):
