@@ -13,8 +13,11 @@ from django_htmx.http import trigger_client_event
 from instances import rescue, tasks
 from instances.forms import StartRescueForm
 from instances.models import Instance, Rescue
+from instances.picker import Access
 from instances.views.gates import operable
 from teams.gates import Request, page, wants_fragment
+from teams.models import SSHKey, User
+from teams.ssh_keys import keys_of
 
 
 @page("GET", "HEAD", "POST", staff=True)
@@ -63,6 +66,7 @@ def _start_dialog(
         "session_fields": [form["reason"], form["hours"]],
         "picker": picker,
         "selected": selected,
+        "kept_keys": _kept_keys(request.user, instance, picker),
         "commands": _commands(instance, picker, selected),
         "problem": form.forgery
         or impossible
@@ -71,6 +75,13 @@ def _start_dialog(
         "key": form.data.get("idempotency_key", "") if problem else uuid.uuid4(),
     }
     return _dialog(request, "start", context, 422 if beside_field else status)
+
+
+def _kept_keys(user: User, instance: Instance, picker: rescue.Picker) -> list[SSHKey]:
+    """List the person's and the team's keys, where an image lets one in by key."""
+    if user.acted_by or not any(choice.access == Access.KEY for choice in picker.choices):
+        return []
+    return [*keys_of(user), *keys_of(instance.team)]
 
 
 def _commands(instance: Instance, picker: rescue.Picker, selected: str) -> list[dict[str, Any]]:
