@@ -166,3 +166,8 @@ def test_what_marks_a_rescue_image(mark):
     assert not with_(IMAGE, {"rescue": "no"}).for_rescue
     assert judge(IMAGE, SERVER, listed=True).for_rescue
     assert not judge(IMAGE, SERVER).for_rescue
+
+
+def test_what_the_team_does_not_allow_is_unsuitable():
+    verdict = judge(IMAGE, SERVER, allowed=False)
+    assert verdict.unsuitable == "not_allowed"

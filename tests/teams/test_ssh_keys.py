@@ -119,9 +119,7 @@ def owner(client: Client, alice: Any) -> Client:
     return client
 
 
-def test_a_private_key_is_refused_and_never_repeated(
-    owner: Client, made: dict[str, Path]
-) -> None:
+def test_a_private_key_is_refused_and_never_repeated(owner: Client, made: dict[str, Path]) -> None:
     secret = made["ed25519"].with_suffix("").read_text()
     for pasted in (secret, secret.replace("\n", " "), "PuTTY-User-Key-File-3: ssh-ed25519"):
         answer = owner.post("/account/keys", {"public_key": pasted, "name": "Mine"})
