@@ -23,6 +23,22 @@ from teams.views.sign_in import provider_name
 logger = logging.getLogger(__name__)
 
 PASSWORD_RULE = _("At least 10 characters; none that many people use.")
+LABELS = {
+    "email": _("E-mail"),
+    "oldpassword": _("Current password"),
+    "password2": _("New password, again"),
+}
+
+
+def in_our_words(form: Any) -> Any:
+    """Take out of a form what the library puts in for its own look."""
+    for name, field in form.fields.items():
+        field.widget.attrs.pop("placeholder", None)
+        field.label = LABELS.get(name, field.label)
+        if name == "password1":
+            field.help_text = PASSWORD_RULE
+            field.label = _("New password") if "password2" in form.fields else _("Password")
+    return form
 
 
 def open_to_all(*methods: str) -> Callable[[View], View]:
@@ -47,13 +63,8 @@ class Strict:
     """A form with errors answers 422; its fields look and speak like ours."""
 
     def get_form(self, *args: Any) -> Any:
-        """Take out what the library puts in for its own look."""
-        form = super().get_form(*args)  # type: ignore[misc]
-        for name, field in form.fields.items():
-            field.widget.attrs.pop("placeholder", None)
-            if name == "password1":
-                field.help_text = PASSWORD_RULE
-        return form
+        """Let the fields look and speak like ours."""
+        return in_our_words(super().get_form(*args))  # type: ignore[misc]
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Answer with the page, the reasons in it."""
@@ -89,6 +100,11 @@ class NewPassword(Strict, account.PasswordResetFromKeyView):
 
 
 class SecondFactor(Strict, factor.AuthenticateView):
+    def _build_forms(self) -> Any:
+        posted = super()._build_forms()
+        in_our_words(self.auth_form)
+        return posted
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         keys = Authenticator.objects.filter(
             user=self.stage.login.user, type=Authenticator.Type.WEBAUTHN
