@@ -3,8 +3,8 @@
 (() => {
   const pad = (n) => String(n).padStart(2, "0");
   const left = (s) => s >= 60 ? `${Math.floor(s / 60)}\u00a0min\u00a0${pad(s % 60)}\u00a0s` : `${s}\u00a0s`;
-  const tick = () => document.querySelectorAll("time[data-left]").forEach((time) => {
-    time.until ??= Date.now() + time.dataset.left * 1000;
+  const tick = () => document.querySelectorAll("time[data-ends-in]").forEach((time) => {
+    time.until ??= Date.now() + time.dataset.endsIn * 1000;
     const seconds = Math.max(0, Math.round((time.until - Date.now()) / 1000));
     if (!seconds && !time.spent) {
       time.spent = true; // what it stood for is over: draw it again
