@@ -233,7 +233,10 @@ def _draw(
         form.add_error(problem.field or None, str(problem.sentence))
     context |= {"team": team, "form": form, "problems": findings}
     status = 422 if form.errors or findings else 200
-    return render(request, f"instances/{template}.html", context, status=status)
+    # An open page takes the form alone; the small pages have no such part.
+    alone = template in ("account_connect", "account_rotate") and wants_fragment(request)
+    drawn = f"_{template}_form" if alone else template
+    return render(request, f"instances/{drawn}.html", context, status=status)
 
 
 def _to(request: Request, shown: CloudAccount) -> HttpResponse:

@@ -41,11 +41,13 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
     """Give a running demo: our own, or the one at JOURNEY_URL with its data in DEMO_DIR."""
     if url := os.environ.get("JOURNEY_URL"):
         folder = Path(os.environ.get("JOURNEY_DIR", ".demo"))
-        yield SimpleNamespace(url=url, cloud=Cloud.of_credentials(folder / "credentials.json"))
+        yield SimpleNamespace(
+            url=url, cloud=Cloud.of_credentials(folder / "credentials.json"), folder=folder
+        )
         return
     with running_demo(tmp_path_factory.mktemp("demo")) as running:
         path = running.folder / "data" / "credentials.json"
-        yield SimpleNamespace(url=running.url, cloud=Cloud.of_credentials(path))
+        yield SimpleNamespace(url=running.url, cloud=Cloud.of_credentials(path), folder=path.parent)
 
 
 @pytest.fixture(scope="session")
