@@ -1,3 +1,4 @@
+# ruff: noqa: E501  a row is a line
 """Who may do what: one row a URL, held against the urlconf and the docs.
 
 Columns: address as the urlconf writes it · methods its view answers (GET brings HEAD along; every
@@ -194,6 +195,7 @@ BEGIN, END = "<!-- the table: python -m tests.access_table -->", "<!-- end of th
 
 @dataclass(frozen=True)
 class Row:
+    section: str
     address: str
     methods: frozenset[str]
     who: dict[str, str]
@@ -212,7 +214,10 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def rows() -> Iterator[Row]:
     """Read the table; a row with a wrong number of columns or an unknown word raises."""
+    section = ""
     for line in TABLE.splitlines():
+        if line.startswith("#"):
+            section = line.strip("# ")
         if not line.strip() or line.startswith("#"):
             continue
         address, methods, *rest = line.split()
@@ -223,6 +228,7 @@ def rows() -> Iterator[Row]:
         if "GET" in answered:
             answered.add("HEAD")
         yield Row(
+            section,
             "" if address == "/" else address,
             frozenset(answered),
             dict(zip(PEOPLE, who, strict=True)),
