@@ -81,8 +81,9 @@ def _with_banner(request: HttpRequest, response: HttpResponseBase) -> HttpRespon
     if impersonation is None or not _fragment(request) or not isinstance(response, HttpResponse):
         return response
     html = response.headers.get("Content-Type", "").startswith("text/html")
-    whole_page = response.content.lstrip()[:9].lower() == b"<!doctype"
-    if html and not whole_page and response.status_code not in (204, 304):
+    # A whole page, and the strip itself, have it already.
+    there = b'id="acting"' in response.content
+    if html and not there and response.status_code not in (204, 304):
         strip = render_to_string("staff/_acting.html", {"swap": True}, request)
         response.content += strip.encode()
     return response
