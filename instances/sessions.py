@@ -40,7 +40,7 @@ def duration_choices(team: Team) -> "list[tuple[str, StrOrPromise]]":
     if limit is None:
         first = ("", _("As long as it takes"))
     else:
-        first = ("", _("{hours}, the team’s limit").format(hours=_hours(limit)))
+        first = ("", _("{hours} (the limit)").format(hours=_hours(limit)))
     return [first, *_offered(hours for hours in HOURS if limit is None or hours < limit)]
 
 
