@@ -114,7 +114,17 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 # Settings ---------------------------------------------------------------------------------------
 
 
-ASKING = {"text", "flag", "words", "hosts", "networks", "origins", "choice", "os.environ.get"}
+ASKING = {
+    "text",
+    "flag",
+    "words",
+    "hosts",
+    "networks",
+    "origin",
+    "origins",
+    "choice",
+    "os.environ.get",
+}
 
 
 def settings_read() -> set[str]:
