@@ -112,10 +112,11 @@ def end(impersonation: Impersonation, *, by: User | None) -> bool:
         if not mine.update(ended_at=ended_at):
             return False
         impersonation.ended_at = ended_at
-        by_customer = by is not None and by.pk == impersonation.customer_id
-        actor = by if by_customer else _hands(impersonation)
-        how = "customer" if by_customer else "staff" if by else "by itself"
-        _record("staff.end", impersonation, actor=actor, ended=how)
+        if by is not None and by.pk == impersonation.customer_id:
+            _record("staff.end", impersonation, actor=by, ended="customer")
+        else:
+            how = "staff" if by else "by itself"
+            _record("staff.end", impersonation, actor=_hands(impersonation), ended=how)
     return True
 
 

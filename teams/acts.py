@@ -44,6 +44,10 @@ WORDS: dict[str, "StrOrPromise"] = {
     "grant.allow": _("Let staff read the temporary password"),
     "grant.refuse": _("Refused staff the temporary password"),
     "grant.withdraw": _("Took the leave to read the password back"),
+    "staff.add": _("An operator made somebody staff"),
+    "staff.remove": _("An operator took the staff right away"),
+    "admin.change": _("An operator changed it in the admin"),
+    "keys.rotate": _("Secrets were sealed anew with another key"),
     # the team
     "team.create": _("Created the team"),
     "team.rename": _("Renamed the team"),
@@ -54,6 +58,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "member.role": _("Gave a member another role"),
     "member.remove": _("Removed a member"),
     "member.leave": _("Left the team"),
+    "member.add": _("An operator added a member"),
     "trail.export": _("Exported the audit trail"),
     # what it connects
     "account.connect": _("Connected a cloud account"),

@@ -76,11 +76,11 @@ class Site(admin.AdminSite):
             request.GET.get("next") or resolve_url("admin:index"), resolve_url("teams:sign_in")
         )
 
-    def logout(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def logout(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Leave signing out, by a button of its own, to the panel."""
         return redirect("/")
 
-    def password_change(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+    def password_change(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """Leave passwords to the panel."""
         return redirect("/account")
 
@@ -120,7 +120,7 @@ class Looked(Page):
         operator = getattr(request.user, "is_superuser", False) and site.has_permission(request)
         return bool(operator and self.changeable)
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Show every column but the secret ones."""
         return [field.name for field in self.model._meta.fields if not _is_secret(field.name)]
 

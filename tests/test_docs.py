@@ -117,6 +117,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 ASKING = {
     "text",
     "flag",
+    "number",
     "words",
     "hosts",
     "networks",

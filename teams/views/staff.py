@@ -1,5 +1,6 @@
 """Staff: finding people and teams, acting for one of them, and stopping."""
 
+from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
@@ -29,7 +30,7 @@ class ReasonForm(forms.Form):
     )
 
 
-def staff_page(*methods: str) -> Any:
+def staff_page(*methods: str) -> Callable[[View], View]:
     """Let staff through; for everybody else there is nothing here."""
 
     def decorate(view: View) -> View:

@@ -1,12 +1,14 @@
 """The customer's side: when staff acted for me or my team, why, what they did, and ending it."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
-from teams import acting
+from teams import acting, acts
 from teams.gates import Request, page
 from teams.models import AuditEntry, Impersonation
 
@@ -21,7 +23,7 @@ def accesses(request: Request) -> HttpResponse:
     return render(request, "staff/my_accesses.html", {"page": listed, "accesses": shown})
 
 
-def _acts(access: Impersonation, request: Request) -> "list[AuditEntry]":
+def _acts(access: Impersonation, request: Request) -> list[dict[str, Any]]:
     """List what was done in it, as far as this person's teams are concerned."""
     done = AuditEntry.objects.filter(
         acting_by=access.staff,
@@ -30,7 +32,8 @@ def _acts(access: Impersonation, request: Request) -> "list[AuditEntry]":
         at__lte=access.ended_at or access.until,
         team__in=request.user.teams.all(),
     ).exclude(act__in=["staff.begin", "staff.end"])
-    return list(done.order_by("at", "pk")[:100])
+    listed = done.order_by("at", "pk")[:100]
+    return [{"at": one.at, "words": acts.words(one.act), "target": one.target} for one in listed]
 
 
 @page("POST")
