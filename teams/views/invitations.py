@@ -13,7 +13,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from teams import invitations
 from teams.gates import Request, page, team_for
-from teams.models import Team
+from teams.models import Invitation, Team
 from teams.permissions import Right, Role
 from teams.refusals import Refused
 from teams.secrets import Veiled
@@ -101,7 +101,7 @@ def of_link(request: Request, token: str) -> HttpResponse:
 def _door(
     request: HttpRequest,
     token: str,
-    found: invitations.Invitation | None = None,
+    found: Invitation | None = None,
     problem: str = "",
     status: int = 200,
 ) -> HttpResponse:
