@@ -54,7 +54,7 @@ def arrive(browser: Browser, house: SimpleNamespace, watch: Watch) -> Iterator[A
 
 
 def checked(page: Page, state: str) -> None:
-    """Let axe look at a page in each look, in one language; keep pictures of it where TEAM_SHOTS says."""
+    """Let axe look at a page in one language; keep pictures of it where TEAM_SHOTS says."""
     if SHOTS:
         for scheme, width in (("light", 1280), ("dark", 1280), ("light", 390)):
             page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
