@@ -162,8 +162,10 @@ def _assign(line: str, number: int, said: dict[str, str]) -> None:
     except ValueError:
         sentence = _("Line {line}: a quote is opened and not closed.")
         raise CannotRead(sentence.format(line=number)) from None
-    for word in words[1:] if words[:1] == ["export"] else words:
-        if not (found := _ASSIGNMENT.match(word.rstrip(";"))):
+    for word in words:
+        if word in ("export", ";"):
+            continue
+        if not (found := _ASSIGNMENT.match(word)):
             return  # a command follows, for which this was only meant
         said[found[1]] = re.sub(
             f"{_OPEN}(.*?){_CLOSE}", lambda name: said.get(name[1], ""), found[2]
@@ -178,10 +180,9 @@ def _veiled(line: str, number: int) -> str:
         if quote == "'":
             done += _DOLLAR if sign == "$" else sign
             quote = "" if sign == "'" else quote
-        elif sign == "\\" and line[at + 1 : at + 2] == "$":
-            done, at = done + _DOLLAR, at + 1
         elif sign == "\\":
-            done, at = done + line[at : at + 2], at + 1
+            pair = line[at : at + 2]
+            done, at = done + (_DOLLAR if pair == r"\$" else pair), at + 1
         elif sign == "`" or line.startswith("$(", at):
             sentence = _(
                 "Line {line} would run a command to find a value. The panel never runs an openrc: "
@@ -190,6 +191,8 @@ def _veiled(line: str, number: int) -> str:
             raise CannotRead(sentence.format(line=number))
         elif found := _REFERENCE.match(line, at):
             done, at = f"{done}{_OPEN}{found[1] or found[2]}{_CLOSE}", found.end() - 1
+        elif sign == ";" and not quote:
+            done += " ; "
         elif sign == "#" and not quote and (not done or done[-1].isspace()):
             break
         else:

@@ -92,6 +92,9 @@ VALUES = {
     '"5$"': "5$",
     "été": "été",
     "a;": "a",
+    "';'": ";",
+    '"a;b";': "a;b",
+    "a; export OS_REGION_NAME=r": "a",
 }
 
 
