@@ -111,7 +111,8 @@ def regions_left(account: CloudAccount) -> list[str]:
 def _connect(
     team: Team, by: User, name: str, credential: dict[str, Any], inquiry: cloud.Inquiry
 ) -> CloudAccount:
-    Team.objects.select_for_update().get(pk=team.pk)  # one at a time: names and projects are unique
+    # one at a time: names and projects are unique
+    Team.objects.select_for_update(no_key=True).get(pk=team.pk)
     known = (
         CloudAccount.objects.select_for_update(of=("self",))
         .filter(

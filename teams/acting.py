@@ -73,7 +73,7 @@ def begin(request: "HttpRequest", customer: User, reason: str) -> Impersonation:
     """
     now = timezone.now()
     with transaction.atomic():
-        both = User.objects.select_for_update().in_bulk([request.user.pk, customer.pk])
+        both = User.objects.select_for_update(no_key=True).in_bulk([request.user.pk, customer.pk])
         staff, customer = both[request.user.pk], both[customer.pk]
         if not may_act(request.user) or not may_act(staff):
             raise PermissionDenied(_("Only staff may do this, for one person at a time."))

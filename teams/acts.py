@@ -98,6 +98,7 @@ LABELS: dict[str, "StrOrPromise"] = {
     "fingerprint": _("Fingerprint"),
     "form": _("Form"),
     "image": _("Image"),
+    "image_ref": _("Image id"),
     "kind": _("Kind"),
     "new": _("After"),
     "old": _("Before"),

@@ -19,7 +19,7 @@ def decide(*, team: Team, by: User, **wanted: Any) -> list[str]:
     """Change a team's settings; return the names of those that changed."""
     must(by, Right.MANAGE, team)
     with transaction.atomic():
-        held = Team.objects.select_for_update().get(pk=team.pk)
+        held = Team.objects.select_for_update(no_key=True).get(pk=team.pk)
         old = {name: getattr(held, name) for name in DECIDED if name in wanted}
         changed = [name for name, value in old.items() if wanted[name] != value]
         if not changed:

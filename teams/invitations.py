@@ -54,7 +54,7 @@ def invite(*, team: Team, email: str, role: Role, by: User, link: Link, language
     must(by, Right.MANAGE, team)
     email, token = email.strip().lower(), secrets.token_urlsafe(32)
     with transaction.atomic():
-        Team.objects.select_for_update().get(pk=team.pk)
+        Team.objects.select_for_update(no_key=True).get(pk=team.pk)
         _must_fit(team, email)
         made = _create(team, email, role, by, token)
     return _post(made, link(token), language)
@@ -65,7 +65,7 @@ def resend(*, invitation: Invitation, by: User, link: Link, language: str = "") 
     must(by, Right.MANAGE, invitation.team)
     token = secrets.token_urlsafe(32)
     with transaction.atomic():
-        Team.objects.select_for_update().get(pk=invitation.team_id)
+        Team.objects.select_for_update(no_key=True).get(pk=invitation.team_id)
         old = Invitation.objects.select_for_update().get(pk=invitation.pk)
         if old.accepted_at or old.withdrawn_at:
             raise Refused(ENDED["accepted" if old.accepted_at else "withdrawn"])
@@ -103,7 +103,7 @@ def accept(token: str, user: User) -> Membership:
     if found is None:
         raise Refused(_("This invitation does not exist."))
     with transaction.atomic():
-        team = Team.objects.select_for_update().get(pk=found.team_id)
+        team = Team.objects.select_for_update(no_key=True).get(pk=found.team_id)
         invitation = Invitation.objects.select_for_update().get(pk=found.pk)
         if not invitation.is_open:
             raise Refused(ENDED[invitation.state])

@@ -101,7 +101,7 @@ def _end(membership: Membership, by: User, act: str) -> None:
 
 def _held(membership: Membership) -> Membership:
     """Read a membership again, with its team's row held until the transaction ends."""
-    team = Team.objects.select_for_update().get(pk=membership.team_id)
+    team = Team.objects.select_for_update(no_key=True).get(pk=membership.team_id)
     present = team.memberships.select_related("user").filter(pk=membership.pk).first()
     if present is None:
         raise Refused(_("This person is no longer in the team."))

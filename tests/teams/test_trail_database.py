@@ -1,8 +1,10 @@
 """The audit trail in the database: appended to, never changed; what is tampered with is found."""
 
 import json
+import re
 import threading
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from django.apps import apps
@@ -13,6 +15,7 @@ from django.db import DatabaseError, connection, transaction
 from teams import append_only, audit, chain, tasks
 from teams.models import AuditEntry, Team
 
+ROOT = Path(__file__).resolve().parents[2]
 TABLE = "teams_auditentry"
 ODD = {
     "text": "é “x” \u202e \x00 \ud800",
@@ -227,6 +230,13 @@ def test_many_at_once_make_one_chain(teams, alice):
         writer.join(60)
     assert problems == []
     assert audit.verify().count == 48 and not audit.verify().problem
+
+
+def test_locks_on_people_and_teams_leave_their_keys_alone():
+    """A full lock on a row that entries point to, and the trail's own, could wait for each other."""
+    full = re.compile(r"(?:Team|User)\.objects\.select_for_update\((?!no_key=True)")
+    paths = [*ROOT.glob("teams/**/*.py"), *ROOT.glob("instances/**/*.py")]
+    assert [path.name for path in paths if full.search(path.read_text(encoding="utf-8"))] == []
 
 
 @pytest.mark.django_db(transaction=True)

@@ -21,7 +21,7 @@ class Command(BaseCommand):
 
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
-        team = Team.objects.select_for_update().filter(name=options["team"]).first()
+        team = Team.objects.select_for_update(no_key=True).filter(name=options["team"]).first()
         if team is None:
             raise CommandError(f"There is no team {options['team']!r}: make it with create_team.")
         user = User.objects.filter(email=options["email"].lower()).first()

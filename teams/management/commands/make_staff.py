@@ -20,7 +20,11 @@ class Command(BaseCommand):
     @transaction.atomic
     def handle(self, *args: Any, **options: Any) -> None:
         staff = not options["remove"]
-        user = User.objects.select_for_update().filter(email=options["email"].lower()).first()
+        user = (
+            User.objects.select_for_update(no_key=True)
+            .filter(email=options["email"].lower())
+            .first()
+        )
         if user is None:
             raise CommandError(f"Nobody signs in as {options['email']}.")
         if user.is_superuser:
