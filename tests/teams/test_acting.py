@@ -201,7 +201,7 @@ def test_the_banner_comes_with_every_fragment(staff: Client, alice: Any) -> None
         shown = text(staff.get(address, **HTMX))
         assert BANNER in shown and 'action="/staff/stop"' in shown, address
         assert "Ticket &lt;b&gt;4711" in shown
-    assert 'hx-swap-oob="outerHTML"' in text(staff.get("/notifications", **HTMX))
+    assert 'hx-swap-oob="innerHTML"' in text(staff.get("/notifications", **HTMX))
     staff.post("/staff/stop")
     assert "hx-swap-oob" not in text(staff.get("/notifications", **HTMX))
 
@@ -213,7 +213,7 @@ def test_a_page_opened_before_the_end_is_told(staff: Client, alice: Any) -> None
     staff.post("/staff/stop")
     answer = staff.get("/notifications", **HTMX, **drawn_in)
     assert answer.status_code == 409 and answer.headers["HX-Reswap"] == "none"
-    assert "the access has ended" in text(answer) and 'hx-swap-oob="outerHTML"' in text(answer)
+    assert "the access has ended" in text(answer) and 'hx-swap-oob="innerHTML"' in text(answer)
 
 
 def test_a_page_of_another_impersonation_is_loaded_again(
