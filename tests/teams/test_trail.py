@@ -139,7 +139,7 @@ def test_pages_are_found_by_key(ask, teams, alice):
     while True:
         answer = ask(**asked)
         seen += numbers(answer)
-        older = re.search(r'rel="next" href="[^"]*\?([^"]+)"', text(answer))
+        older = re.search(r'rel="next"\s+href="[^"]*\?([^"]+)"', text(answer))
         if not older:
             break
         assert "target=web" in older[1]

@@ -233,7 +233,7 @@ def test_many_at_once_make_one_chain(teams, alice):
 
 
 def test_locks_on_people_and_teams_leave_their_keys_alone():
-    """A full lock on a row that entries point to, and the trail's own, could wait for each other."""
+    """A full lock on a row that entries point to and the trail’s own could wait for each other."""
     full = re.compile(r"(?:Team|User)\.objects\.select_for_update\((?!no_key=True)")
     paths = [*ROOT.glob("teams/**/*.py"), *ROOT.glob("instances/**/*.py")]
     assert [path.name for path in paths if full.search(path.read_text(encoding="utf-8"))] == []
