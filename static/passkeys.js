@@ -3,6 +3,7 @@
 (() => {
   const form = document.querySelector("form[data-passkey]");
   if (!form) return;
+  form.querySelector("[type=submit]").disabled = false; // without this script it would lead nowhere
   const problem = form.querySelector("[data-passkey-problem]");
   const tell = (kind) => { problem.textContent = kind ? problem.dataset[kind] : ""; problem.hidden = !kind; };
   const options = async () => {
