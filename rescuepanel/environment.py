@@ -231,7 +231,7 @@ def openid_connect() -> dict[str, Any]:
 
 
 def email(default: str = "console:") -> dict[str, Any]:
-    """Return Django's mail settings for EMAIL_URL: smtp://, smtps://, smtp+tls://, file:, console:."""
+    """Return mail settings for EMAIL_URL: smtp://, smtps://, smtp+tls://, file:, console:."""
     url = urlsplit(text("EMAIL_URL", default))
     if url.scheme == "file" and url.path:
         folder = {"EMAIL_FILE_PATH": unquote(url.path)}
