@@ -54,7 +54,7 @@ language                               any        +  +   +   +   +   +    +   + 
 
 # Signing in and out
 sign-in                                any        +  +   +   +   +   +    403 403 403
-sign-out                               POST       +  +   +   +   +   +    403 403 403
+sign-out                               POST       +  +   +   +   +   +    +   +   +
 account/sign-up                        GET,POST   403 +    +   +   +   +    403 403 403
 account/inactive                       GET        +  +   +   +   +   +    403 403 403
 account/confirm                        GET        +  +   +   +   +   +    403 403 403
@@ -139,7 +139,8 @@ teams/<int:pk>/keys/<int:key>/delete   GET,POST   in 403 403 +   404 404  403 40
 teams/<int:pk>/settings                GET,POST   in 403 403 +   404 404  403 403 403   team
 account/keys                           GET,POST   in +   +   +   +   +    403 403 403
 account/keys/<int:key>/delete          GET,POST   in 404 404 +   404 404  403 403 403   own_key
-invitations/<str:token>                GET,POST   +  +   +   +   +   +    403 403 403   token
+invitations/<str:token>                GET        +  +   +   +   +   +    403 403 403   token
+invitations/<str:token>                POST       in +   +   +   +   +    403 403 403   token
 
 # What is told outside
 teams/<int:pk>/notifications           GET,POST   in +   +   +   404 404  403 403 403   team

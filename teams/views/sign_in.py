@@ -13,7 +13,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django_htmx.http import HttpResponseClientRefresh
 
-from teams import attempts, audit
+from teams import acting, attempts, audit
+from teams.gates import open_to_staff
 from teams.models import User
 
 DEMO_PASSWORD = "rescue-demo"  # noqa: S105 - shown to everybody, in the demo only
@@ -105,6 +106,7 @@ def where_to(request: HttpRequest) -> str:
     return wanted if ours else resolve_url(settings.LOGIN_REDIRECT_URL)
 
 
+@open_to_staff
 @never_cache
 def sign_out(request: HttpRequest) -> HttpResponse:
     """End the session; only a POST does."""
@@ -112,6 +114,10 @@ def sign_out(request: HttpRequest) -> HttpResponse:
         response = render(request, "405.html", status=405)
         response.headers["Allow"] = "POST"
         return response
+    impersonation = getattr(request, "impersonation", None)
+    if impersonation is not None:  # staff leave as themselves
+        acting.stop(request)
+        request.user = impersonation.staff
     if isinstance(request.user, User):
         audit.record("person.sign_out", team=None, target=request.user.email, actor=request.user)
     logout(request)

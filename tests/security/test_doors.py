@@ -76,7 +76,8 @@ def test_ten_thousand_strangers_leave_no_session(db: None) -> None:
     hits = 0
     while hits < 10_000:
         for path in sorted(paths):
-            assert Client().get(path).status_code < 500, path
+            status = Client().get(path).status_code
+            assert status < 500 or path == "/readyz", path  # no worker runs here
             hits += 1
     assert Session.objects.count() == 0
 

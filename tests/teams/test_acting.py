@@ -65,6 +65,15 @@ def test_the_session_holds_the_number_alone_and_has_another_name(
     assert staff.session["_auth_user_id"] == str(sam.pk)
 
 
+def test_signing_out_ends_it_too(staff: Client, alice: Any, sam: Any) -> None:
+    begin(staff, alice)
+    assert staff.post("/sign-out").status_code == 302
+    assert "_auth_user_id" not in staff.session
+    assert Impersonation.objects.get().ended_at
+    entry = AuditEntry.objects.get(act="person.sign_out")
+    assert (entry.actor, entry.acting_by) == (sam, None)
+
+
 def test_the_customer_is_left_as_he_was(staff: Client, alice: Any) -> None:
     own = Client()
     own.force_login(alice)
