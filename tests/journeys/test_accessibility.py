@@ -55,7 +55,7 @@ def test_signing_in(visit: Visit) -> None:
     fine(page, "sign-in")
     page.get_by_label("E-mail").fill("alice@example.org")
     page.get_by_label(re.compile("^Password$")).fill("wrong")
-    page.get_by_role("button", name="Sign in").click()
+    page.get_by_role("button", name="Sign in", exact=True).click()
     expect(page.get_by_role("alert")).to_be_visible()
     fine(page, "sign-in refused")
 
