@@ -70,7 +70,9 @@
     if (stream || !indicator) return; // nobody is signed in
     stream = new EventSource("/events");
     stream.addEventListener("open", () => show("live"));
-    stream.addEventListener("resync", () => { refresh("instances"); refresh("notifications"); });
+    stream.addEventListener("resync", () => {
+      for (const place of document.querySelectorAll("#instances, #notifications, [id^=history-][hx-get]")) refresh(place.id);
+    });
     stream.addEventListener("change", (event) => changed(event.data));
     stream.addEventListener("error", () => {
       show("lost");

@@ -64,13 +64,15 @@ def test_the_menu_obeys_the_keys_of_a_menu(visit: Visit) -> None:
     desk = visit("alice")
     press = desk.page.keyboard.press
     desk.search("vpn")
-    arrow, start, leave = (
+    arrow, start, leave, history = (
         desk.arrow("vpn"),
-        *map(desk.item, ("Start in rescue mode", "Exit rescue mode")),
+        *map(desk.item, ("Start in rescue mode", "Exit rescue mode", "History")),
     )
     tab_to(desk.page, arrow)
     press("ArrowDown")
     expect(leave).to_be_focused()  # what can be used comes first
+    press("ArrowDown")
+    expect(history).to_be_focused()
     press("ArrowDown")
     expect(start).to_be_focused()  # what cannot can be read, with its reason
     expect(start).to_have_accessible_description("The instance is already in rescue mode.")
@@ -78,7 +80,7 @@ def test_the_menu_obeys_the_keys_of_a_menu(visit: Visit) -> None:
     press("Enter")
     expect(desk.page.get_by_role("dialog")).to_have_count(0)
     press("End")
-    expect(leave).to_be_focused()
+    expect(history).to_be_focused()
     press("Home")
     expect(start).to_be_focused()
     press("e")
