@@ -20,6 +20,12 @@
     told = said();
     document.querySelector("#announcer").textContent = told;
   };
+  // Every fragment brings the strip along: the same again must not take Stop from under a click.
+  const shows = (root) => [...root.querySelectorAll("[data-said], form")]
+    .map((part) => part.getAttribute("action") ?? part.textContent.trim().replace(/\s+/g, " ")).join();
+  document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
+    if (detail.target.id === "acting" && shows(detail.target) === shows(detail.fragment)) detail.shouldSwap = false;
+  });
   document.addEventListener("htmx:afterSwap", tell);
   document.addEventListener("htmx:oobAfterSwap", tell);
   setInterval(tick, 1000);
