@@ -18,6 +18,8 @@
       waiting.delete(id);
       if (element) htmx.trigger(element, "refresh");
     }
+    // The end of what is in the way is not always heard: its element may be gone by then.
+    if (waiting.size) flushing = setTimeout(flush, 500);
   };
   const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
   const changed = (topics) => topics.split(/\s+/).forEach((topic) => {
