@@ -5,11 +5,12 @@
   const indicator = $("#live");
   const title = document.title;
 
-  // ---- refreshing: never under an open menu, nor while an answer for the same place is on its way
+  // ---- refreshing: never under an open menu, nor while an answer for the same place, or for one
+  // around it, is on its way: that answer may be older and would land last
   const waiting = new Set();
   let flushing = 0;
-  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.matches(".htmx-request")
-    || (element.id === "instances" && $("#search.htmx-request"));
+  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.closest(".htmx-request")
+    || (element.closest("#instances") && $("#search.htmx-request"));
   const flush = () => {
     flushing = 0;
     for (const id of waiting) {
