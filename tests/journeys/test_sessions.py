@@ -71,7 +71,8 @@ def test_a_rescue_from_its_reason_to_its_closing_report(
     desk, bob = visit("alice", language), visit("bob", language)
     page, say, told = desk.page, desk.say, desk.told(borrow(name))
     desk.search(name)
-    start_with_reason(desk, name, "ticket 4711")
+    reason = f"ticket 4711 {'x' * 120}"  # longer than a phone is wide, with no place to break it
+    start_with_reason(desk, name, reason)
     password = desk.password(name)
     expect(told).to_contain_text("ticket 4711")
     left = told.locator("time[data-left]")
