@@ -217,6 +217,18 @@ class Cloud:
         found: list[dict[str, Any]] = said.body["instanceActions"]
         return found
 
+    def sweep(self) -> None:
+        """Delete what a run that was killed has left behind."""
+        admin = self.as_("admin")
+        left = list(admin.compute.servers(all_projects=True, name="^contract-"))
+        for server in left:
+            admin.compute.delete_server(server)
+        for server in left:
+            admin.compute.wait_for_delete(server, interval=0.2)
+        for image in admin.image.images():
+            if image.name.startswith("contract-"):
+                admin.image.delete_image(image)
+
     def clean(self) -> None:
         """Delete all that was made."""
         self.knobs()

@@ -60,6 +60,7 @@ def _answers() -> bool:
 
 def _cleaned(cloud: Cloud) -> Iterator[Cloud]:
     cloud.knobs()
+    cloud.sweep()
     try:
         yield cloud
     finally:

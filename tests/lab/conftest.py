@@ -76,7 +76,13 @@ def openstack(environment: dict[str, str], *command: str) -> str:
 
 @pytest.fixture(scope="session")
 def lab_server(lab_environment: dict[str, str]) -> Iterator[str]:
-    """Make a server with a config drive in project alpha; return its name."""
+    """Make a server with a config drive in project alpha; return its name.
+
+    What a run that was killed has left behind is deleted first.
+    """
+    left = openstack(lab_environment, "server", "list", "--name", "^panel-", "-f", "json")
+    if ids := [one["ID"] for one in json.loads(left)]:
+        openstack(lab_environment, "server", "delete", "--wait", *ids)
     name = f"panel-{int(time.time())}"
     made = openstack(
         lab_environment, "server", "create", "--image", "Debian 12", "--flavor", "s1-2",
