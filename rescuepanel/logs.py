@@ -8,6 +8,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, WrappedLogger
 
+from .log_addresses import HIDDEN, hide_in_addresses
+
 # At DEBUG these print request and reply bodies: passwords and tokens in clear.
 _TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "httpcore"]
 _MONOTONOUS = ["celery.beat", "celery.worker.strategy", "celery.app.trace", "httpx"]
@@ -18,13 +20,13 @@ _ASSIGNMENT = re.compile(
     r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&}\])]+)""",
     re.IGNORECASE,
 )
-HIDDEN = "[hidden]"
 
 
 def redact(value: Any) -> Any:
     """Return the value with everything that looks like a secret replaced."""
     if isinstance(value, str):
-        return _ASSIGNMENT.sub(lambda found: found["name"] + HIDDEN, value)
+        assigned = _ASSIGNMENT.sub(lambda found: found["name"] + HIDDEN, value)
+        return hide_in_addresses(assigned)
     if isinstance(value, dict):
         return {
             key: HIDDEN if _NAME.search(str(key)) else redact(item) for key, item in value.items()
