@@ -15,7 +15,7 @@ from allauth.mfa.models import Authenticator
 from django.db import transaction
 from django.db.models import Model, QuerySet
 
-from instances.models import Rescue
+from instances.models import Job, Rescue
 from teams import secrets, webhooks
 from teams.models import CloudAccount, Webhook
 
@@ -42,6 +42,7 @@ def columns() -> list[Column]:
     return [
         Column(CloudAccount.objects.all(), "sealed_credential", lambda row: row._binding),
         Column(rescues, "sealed_password", lambda row: row._binding),
+        Column(Job.objects.all(), "sealed", lambda row: row._binding),
         Column(Webhook.objects.all(), "sealed_secret", webhooks.binding),
     ]
 

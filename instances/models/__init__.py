@@ -2,7 +2,18 @@
 
 from instances.models.grant import Grant
 from instances.models.history import CloudHistory
+from instances.models.machine import Job, Machine
 from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.rescue import Dismissal, Rescue
 
-__all__ = ["CloudHistory", "CloudMirror", "Dismissal", "Grant", "Image", "Instance", "Rescue"]
+__all__ = [
+    "CloudHistory",
+    "CloudMirror",
+    "Dismissal",
+    "Grant",
+    "Image",
+    "Instance",
+    "Job",
+    "Machine",
+    "Rescue",
+]

@@ -30,6 +30,9 @@ class CloudAccount(models.Model):
     #: what the last test found, see instances.accounts
     findings = models.JSONField(default=list)
     tested_at = models.DateTimeField(null=True)
+    #: networks beyond public ones where its machines may be reached: the operator's word
+    machine_networks = models.CharField(max_length=500, blank=True)
+    machine_port = models.PositiveIntegerField(default=22)
     disconnected_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
