@@ -84,6 +84,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "person.password_changed": _("Changed the account’s password"),
     "person.password_reset": _("Reset the account’s password"),
     "person.address_confirmed": _("Confirmed the e-mail address"),
+    "person.address_changed": _("Moved the account to another e-mail address"),
     "person.factor_added": _("Added a second factor"),
     "person.factor_removed": _("Removed a second factor"),
     "person.provider_joined": _("Joined the account to the sign-in provider"),

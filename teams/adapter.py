@@ -25,7 +25,14 @@ from teams.models import Invitation, User
 logger = logging.getLogger(__name__)
 
 #: mail without which one cannot go on; all others only tell of something
-NEEDED = ("password_reset_key", "email_confirmation", "account_already_exists", "unknown_account")
+NEEDED = (
+    "password_reset_key",
+    "email_confirmation",
+    "account_already_exists",
+    "unknown_account",
+    "new_address",
+    "address_taken",
+)
 PROOFS = {
     "reauthenticate": gettext_lazy("use your password"),
     "mfa_reauthenticate": gettext_lazy("use a code"),

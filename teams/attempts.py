@@ -35,6 +35,11 @@ def too_many(request: HttpRequest, what: str, allowed: int) -> bool:
     return _count(f"{what}:{_hashed(_address(request))}", within=60) > allowed
 
 
+def too_often(what: str, allowed: int, within: int) -> bool:
+    """Count something that is done; tell whether it is done more often than so in these seconds."""
+    return _count(_hashed(what), within=within) > allowed
+
+
 def _keys(request: HttpRequest) -> tuple[str, str]:
     tried = request.POST.get("username", "").strip().lower()[:254]
     address = _address(request)

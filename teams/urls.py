@@ -3,7 +3,7 @@
 from django.urls import path
 
 from teams import outside_urls, team_urls
-from teams.views import myself, sign_in, staff, staff_access
+from teams.views import address, myself, sign_in, staff, staff_access
 
 app_name = "teams"
 
@@ -13,6 +13,8 @@ urlpatterns = [
     *team_urls.urlpatterns,
     *outside_urls.urlpatterns,
     path("account", myself.profile, name="profile"),
+    path("account/e-mail", address.ask, name="new_address"),
+    path("account/e-mail/<str:key>", address.confirm, name="confirm_address"),
     path("account/sessions", myself.list_sessions, name="sessions"),
     path("account/sessions/<int:pk>/end", myself.end_session, name="end_session"),
     path("account/sessions/end-others", myself.end_other_sessions, name="end_other_sessions"),

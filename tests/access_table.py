@@ -70,6 +70,8 @@ account/with/<str:provider_id>/back    GET        +  +   +   +   +   +    403 40
 
 # Oneself
 account                                GET,POST   in +   +   +   +   +    403 403 403
+account/e-mail                         GET,POST   in +   +   +   +   +    403 403 403
+account/e-mail/<str:key>               GET,POST   in +   +   +   +   +    403 403 403   word
 account/sessions                       GET        in +   +   +   +   +    403 403 403
 account/sessions/<int:pk>/end          POST       in 404 404 +   404 404  403 403 403   session
 account/sessions/end-others            POST       in +   +   +   +   +    403 403 403
