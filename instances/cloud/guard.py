@@ -22,15 +22,11 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
+from instances.addresses import embedded, is_public
 from instances.cloud.errors import Broken, Refused
-
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: the longest answer that is read; a listing of 200 servers is some 600 kB
 MOST_BYTES = 64 * 1024 * 1024
-_UNICAST = ipaddress.ip_network("2000::/3")  # all of IPv6 that is given to anybody
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def check_url(url: str) -> None:
@@ -78,21 +74,10 @@ def permitted(host: str, port: int, *, encrypted: bool) -> list[tuple[Any, ...]]
 def may_reach(address: str | int, *, encrypted: bool) -> bool:
     """Tell whether an address is public and the way to it encrypted, or permitted by name."""
     given = ipaddress.ip_address(str(address).partition("%")[0])
-    inner = _embedded(given)
+    inner = embedded(given)
     if any(one in network for network in settings.CLOUD_PRIVATE_NETWORKS for one in (given, inner)):
         return True
-    public = given is inner and given.is_global and not given.is_multicast
-    unicast = given.version == 4 or given in _UNICAST
-    return encrypted and public and unicast and not given.is_reserved
-
-
-def _embedded(address: Address) -> Address:
-    """Return the IPv4 address that an IPv6 one leads to: mapped, NAT64, 6to4 or Teredo."""
-    if not isinstance(address, ipaddress.IPv6Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address.ipv4_mapped or address.sixtofour or (address.teredo or (0, address))[1]
+    return encrypted and is_public(given)
 
 
 # The wire ---------------------------------------------------------------------------------------

@@ -1,0 +1,119 @@
+"""The TCP connection below paramiko, which ends by itself, and what its end means."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import paramiko
+
+from instances.addresses import Address
+from instances.ssh.errors import (
+    Gone,
+    PortClosed,
+    ProtocolTrouble,
+    Silent,
+    SshError,
+    TimedOut,
+    TooMuch,
+    TooOld,
+)
+
+#: what may come before the log-in: banners, key exchange, a motd; usually some 4 kB
+_MOST_BEFORE_LOGIN = 256 * 1024
+_DEAD_AFTER = 20  # seconds
+
+
+class Wire(socket.socket):
+    """A TCP connection that ends by itself: at its deadline, and when too much comes too early.
+
+    The deadline works for whoever waits on it: paramiko's thread looks every 0.1 s, and when it
+    ends, so does everybody who waits for an answer.
+    """
+
+    def __init__(self, address: Address, port: int, seconds: float) -> None:
+        super().__init__(socket.AF_INET if address.version == 4 else socket.AF_INET6)
+        self._end = time.monotonic() + seconds
+        self._before_login: int | None = _MOST_BEFORE_LOGIN
+        self.overdue = self.flooded = False
+        self.received = 0
+        self.settimeout(seconds)
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):
+            self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _DEAD_AFTER * 1000)
+        try:
+            self.connect((str(address), port))
+        except ConnectionRefusedError:
+            self.close()
+            raise PortClosed from None
+        except OSError:
+            self.close()
+            raise Silent from None
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Receive, unless it is over."""
+        self._look()
+        data = super().recv(size, flags)
+        self.received += len(data)
+        if self._before_login is not None and self.received > self._before_login:
+            self.flooded = True
+            raise EOFError
+        return data
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        """Send, unless it is over."""
+        self._look()
+        return super().send(data, flags)
+
+    def _look(self) -> None:
+        if time.monotonic() > self._end:
+            self.overdue = True
+            raise EOFError
+
+    def close(self) -> None:
+        """Close, and wake who still reads."""
+        with contextlib.suppress(OSError):
+            self.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+    @property
+    def left(self) -> float:
+        """How many seconds there still are."""
+        return max(0.0, self._end - time.monotonic())
+
+    def logged_in(self) -> None:
+        """Lift the limits of before the log-in."""
+        self._before_login = None
+        self._end = float("inf")
+
+    @contextlib.contextmanager
+    def within(self, seconds: float) -> Iterator[None]:
+        """End the connection when this takes longer."""
+        before, self._end = self._end, min(self._end, time.monotonic() + seconds)
+        try:
+            yield
+        finally:
+            self._end = before
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Turn whatever paramiko stumbles over into one of ours."""
+        try:
+            yield
+        except SshError:
+            raise
+        except Exception as error:  # of any kind: paramiko raises what its thread died of
+            raise self._meaning(error) from None
+
+    def _meaning(self, error: Exception) -> SshError:
+        if self.overdue or isinstance(error, TimeoutError):
+            return TimedOut()
+        if self.flooded:
+            return TooMuch()
+        if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
+            return TooOld()
+        if isinstance(error, (EOFError, OSError)) or not self.received:
+            return Gone()
+        return ProtocolTrouble()
