@@ -308,7 +308,7 @@ def record(act: str, rescue: Rescue, **who_and_details: Any) -> None:
 
 def announce(rescue: Rescue) -> None:
     """Tell the open pages that a rescue and its instance changed."""
-    topics = [f"rescue:{rescue.pk}", f"instance:{rescue.instance_id}"]
+    topics = [f"rescue:{rescue.pk}", f"machine:{rescue.pk}", f"instance:{rescue.instance_id}"]
     events.changed(rescue.instance.account.team_id, topics)
 
 

@@ -8,10 +8,14 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from instances import driver, history, inventory, sessions
-from instances.models import Rescue
+from instances.models import Job, Rescue
+from instances.models.clock import now as clock_now
+from instances.models.machine import Reach
+from instances.recovery import access, jobs
 
 logger = logging.getLogger(__name__)
 
+MACHINES = "machines"  # the queue of workers that talk to rescued machines
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
@@ -32,6 +36,8 @@ def _send(task: Any, argument: Any, countdown: float = 0) -> None:
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
     wait = driver.step(uuid.UUID(rescue_id))
+    if access.attend(uuid.UUID(rescue_id)):
+        _send(read_console, rescue_id)
     if wait is not None and wait <= CHAIN_UP_TO:
         _send(drive, rescue_id, countdown=wait)
 
@@ -44,6 +50,13 @@ def sweep() -> None:
     for rescue_id in driver.due():
         nudge(rescue_id)
     driver.destroy_old_passwords()
+    for rescue_id in access.unattended():
+        if access.attend(rescue_id):
+            _send(read_console, str(rescue_id))
+    for rescue_id in access.due():
+        nudge_machine(rescue_id)
+    for job_id in jobs.waiting():
+        _send(work, str(job_id))
 
 
 @shared_task
@@ -62,6 +75,46 @@ def nudge_history(instance_id: int) -> None:
 def read_history(instance_id: int) -> None:
     """Read what the cloud says was done to a server."""
     history.read(instance_id)
+
+
+# The rescued machine: tried and worked on by workers of their own, so that a machine that hangs
+# keeps no rescue waiting. What needs the cloud's credential stays with the others.
+
+
+def nudge_machine(rescue_id: uuid.UUID, countdown: float = 0) -> None:
+    """Ask a worker to try a rescue's machine."""
+    _send(probe, str(rescue_id), countdown)
+
+
+def nudge_job(job: Job) -> None:
+    """Ask a worker to do a job."""
+    _send(work, str(job.pk))
+
+
+@shared_task
+def read_console(rescue_id: str) -> None:
+    """Read what vouches for a machine's host key, then have it tried."""
+    access.read_console(uuid.UUID(rescue_id))
+    nudge_machine(uuid.UUID(rescue_id))
+
+
+@shared_task(queue=MACHINES)
+def probe(rescue_id: str) -> None:
+    """Try a machine, and ask for the next try."""
+    row = access.probe(uuid.UUID(rescue_id))
+    if row is None or row.next_at is None:
+        return
+    wait = (row.next_at - clock_now()).total_seconds()
+    if row.reach == Reach.NEW_KEY:
+        _send(read_console, rescue_id, countdown=wait)
+    elif wait <= CHAIN_UP_TO:
+        nudge_machine(row.pk, countdown=wait)
+
+
+@shared_task(queue=MACHINES, soft_time_limit=1200, time_limit=1230)
+def work(job_id: str) -> None:
+    """Do a piece of work on a machine."""
+    jobs.run(uuid.UUID(job_id))
 
 
 # A first listing takes a large project's cloud minutes. It is asked for again anyway, so it need

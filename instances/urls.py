@@ -2,7 +2,16 @@
 
 from django.urls import path
 
-from instances.views import accounts, grants, history, panel, rescue, session, team_settings
+from instances.views import (
+    accounts,
+    grants,
+    history,
+    machine,
+    panel,
+    rescue,
+    session,
+    team_settings,
+)
 from instances.views import list as listing
 
 app_name = "instances"
@@ -24,6 +33,17 @@ urlpatterns = [
     path("rescues/<uuid:pk>/extend", session.extend, name="extend"),
     path("rescues/<uuid:pk>/hand-over", session.hand_over, name="hand_over"),
     path("rescues/<uuid:pk>/note", session.note, name="note"),
+    path("rescues/<uuid:pk>/machine", machine.machine, name="machine"),
+    path("rescues/<uuid:pk>/machine/key", machine.accept_key, name="machine_key"),
+    path("rescues/<uuid:pk>/machine/again", machine.try_again, name="machine_again"),
+    path("rescues/<uuid:pk>/machine/look", machine.look, name="machine_look"),
+    path("rescues/<uuid:pk>/machine/mount", machine.mount, name="machine_mount"),
+    path("rescues/<uuid:pk>/machine/unmount", machine.unmount, name="machine_unmount"),
+    path("rescues/<uuid:pk>/repairs/<slug:kind>", machine.repair, name="repair"),
+    path("rescues/<uuid:pk>/jobs/<uuid:job>", machine.job, name="job"),
+    path("rescues/<uuid:pk>/jobs/<uuid:job>/confirm", machine.confirm, name="job_confirm"),
+    path("rescues/<uuid:pk>/jobs/<uuid:job>/undo", machine.undo, name="job_undo"),
+    path("rescues/<uuid:pk>/jobs/<uuid:job>/drop", machine.drop, name="job_drop"),
     path("teams/<int:pk>/rescues", session.past, name="rescues"),
     path("rescues/<uuid:pk>/grant", grants.ask, name="grant_ask"),
     path("rescues/<uuid:pk>/grant/<int:grant>/allow", grants.allow, name="grant_allow"),

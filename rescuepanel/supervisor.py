@@ -175,10 +175,14 @@ class Demo:
     def _panel(self) -> list[Part]:
         celery = ("-m", "celery", "-A", "rescuepanel")
         worker = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle")
+        machines = (*worker, "--queues=machines", "--hostname=machines@%h")
         web = ("--port", str(self.port), "--lifespan=off", "--timeout-graceful-shutdown=3")
         return [
             # SIGQUIT: tasks under way get a moment, then go back to the queue.
             self.python("worker", *celery, *worker, stop_signal=signal.SIGQUIT, patience=12.0),
+            self.python(
+                "machines", *celery, *machines, stop_signal=signal.SIGQUIT, patience=12.0
+            ),
             self.python(
                 "beat", *celery, "beat", f"--schedule={self.folder / 'beat'}", "--pidfile="
             ),

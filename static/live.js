@@ -28,8 +28,8 @@
     const row = `instance-${key}`;
     // A machine that is not in this view may belong there now.
     if (kind === "instance") { refresh(document.getElementById(row) ? row : "instances"); refresh("notifications"); }
-    else if (kind === "rescue") refresh("notifications");
-    else if (kind === "history") refresh(`history-${key}`);
+    else if (kind === "rescue") { refresh("notifications"); refresh("session-grant"); }
+    else if (kind === "history" || kind === "machine") refresh(`${kind}-${key}`);
     else if (kind === "staff") refresh("acting");
     else if (kind) refresh("instances");
   });
@@ -74,7 +74,7 @@
     stream = new EventSource("/events");
     stream.addEventListener("open", () => show("live"));
     stream.addEventListener("resync", () => {
-      for (const place of document.querySelectorAll("#instances, #notifications, [id^=history-][hx-get]")) refresh(place.id);
+      for (const place of document.querySelectorAll("#instances, #notifications, #session-grant, [id^=history-][hx-get], [id^=machine-][hx-get]")) refresh(place.id);
     });
     stream.addEventListener("change", (event) => changed(event.data));
     stream.addEventListener("error", () => {
@@ -167,13 +167,30 @@
     if (event.detail.target?.id === "instances" && document.activeElement?.id === "q" && summary) $("#announcer").textContent = summary;
   });
 
-  // A panel folded by hand stays folded on the next page, until something new is in it.
-  const held = () => [...headlines().keys()].join();
+  // A panel folded by hand stays folded on the next page, until something new is in it. Over the
+  // other pages of a phone it begins folded, unless something came since the page before.
+  const ids = () => [...headlines().keys()];
+  const known = (sessionStorage.getItem("told") ?? ids().join()).split(",");
+  const afresh = ids().some((id) => !known.includes(id));
   const fold = $(".panel-fold");
-  if (fold && held() === sessionStorage.getItem("folded")) fold.open = false;
-  document.addEventListener("toggle", (event) => {
-    if (event.target.matches?.(".panel-fold")) sessionStorage.setItem("folded", event.target.open ? "" : held());
-  }, true);
+  const over = matchMedia("(max-width: 700px)").matches && !$("#instances");
+  if (fold && ((over && !afresh) || ids().join() === sessionStorage.getItem("folded"))) fold.open = false;
+  addEventListener("pagehide", () => sessionStorage.setItem("told", ids().join()));
+  document.addEventListener("click", ({ target }) => {
+    const mine = target.closest?.(".panel-head")?.parentElement;
+    if (mine) sessionStorage.setItem("folded", mine.open ? ids().join() : "");
+  });
+  // It makes way for what somebody types into.
+  document.addEventListener("focusin", ({ target }) => {
+    const panel = $(".panel-fold[open]"), field = target.closest("#main :is(input, select, textarea)");
+    if (!panel || !field) return;
+    requestAnimationFrame(() => {
+      const mine = panel.getBoundingClientRect(), its = field.getBoundingClientRect();
+      if (its.bottom > mine.top && its.top < mine.bottom && its.right > mine.left && its.left < mine.right) panel.open = false;
+    });
+  });
+  // The page one is on may lie beyond the edge of a phone's list of pages.
+  $(".side [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
 
   setInterval(() => { tick(); lookAgain(); }, 1000);
   if (indicator) open();

@@ -37,6 +37,14 @@ WORDS: dict[str, "StrOrPromise"] = {
     # passwords
     "password.reveal": _("Read the temporary password"),
     "password.destroyed": _("The temporary password was destroyed"),
+    # the rescued machine
+    "machine.proven": _("The temporary password was proven to let one in"),
+    "machine.accept_key": _("Accepted the rescue system’s host key"),
+    "machine.look": _("Looked at the disks"),
+    "machine.mount": _("Mounted the old disk"),
+    "machine.unmount": _("Unmounted the old disk"),
+    "machine.ssh_key": _("Put an SSH key back"),
+    "machine.failed": _("Work on the machine failed"),
     # staff
     "staff.begin": _("Staff began to act for a member"),
     "staff.end": _("Staff stopped acting for a member"),
@@ -94,6 +102,7 @@ LABELS: dict[str, "StrOrPromise"] = {
     "act": _("Act"),
     "active": _("Active"),
     "address": _("Address"),
+    "device": _("Device"),
     "ended": _("Ended by"),
     "events": _("Events"),
     "fingerprint": _("Fingerprint"),
@@ -104,6 +113,7 @@ LABELS: dict[str, "StrOrPromise"] = {
     "new": _("After"),
     "old": _("Before"),
     "owner": _("Owner"),
+    "path": _("File"),
     "person": _("Person"),
     "project": _("Project"),
     "reason": _("Reason"),
@@ -112,8 +122,10 @@ LABELS: dict[str, "StrOrPromise"] = {
     "role": _("Role"),
     "since": _("From"),
     "staff": _("Staff"),
+    "stage": _("Step"),
     "target": _("On"),
     "until": _("Until"),
+    "user": _("User on the instance"),
     "webhook": _("Webhook"),
 }
 

@@ -106,6 +106,17 @@ rescues/<uuid:pk>/note                 POST       in 403 +   +   404 404  403 + 
 teams/<int:pk>/rescues                 GET        in +   +   +   404 404  +   +   +     team
 
 # Staff, and what the customer sees of it
+rescues/<uuid:pk>/machine              GET        in +   +   +   404 404  +   +   +     rescue
+rescues/<uuid:pk>/machine/key          POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/machine/again        POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/machine/look         POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/machine/mount        POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/machine/unmount      POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/repairs/<slug:kind>  GET,POST   in 403 +   +   404 404  403 403 403   rescue repair
+rescues/<uuid:pk>/jobs/<uuid:job>      GET        in 403 +   +   404 404  403 403 403   rescue job
+rescues/<uuid:pk>/jobs/<uuid:job>/confirm POST    in 403 +   +   404 404  403 403 403   rescue job
+rescues/<uuid:pk>/jobs/<uuid:job>/undo POST       in 403 +   +   404 404  403 403 403   rescue job
+rescues/<uuid:pk>/jobs/<uuid:job>/drop POST       in 403 +   +   404 404  403 403 403   rescue job
 rescues/<uuid:pk>/grant                POST       in 403 403 403 404 404  403 +   +     rescue
 rescues/<uuid:pk>/grant/<int:grant>/allow    POST in 403 +   +   404 404  403 403 403   rescue grant
 rescues/<uuid:pk>/grant/<int:grant>/refuse   POST in 403 +   +   404 404  403 403 403   rescue grant

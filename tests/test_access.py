@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from instances.models import Dismissal, Grant
+from instances.models import Dismissal, Grant, Job
 from rescuepanel import health
 from teams import acting, invitations, outbox, webhooks
 from teams.models import Delivery, Impersonation, SSHKey, User
@@ -101,6 +101,14 @@ def world(
         rescue=rescue,
         grant=Grant.objects.create(
             rescue=rescue, staff=sam, asked_at=timezone.now() + timedelta(minutes=1)
+        ),
+        repair="ssh_key",
+        job=Job.objects.create(
+            rescue=rescue,
+            kind="ssh_key",
+            state=Job.State.UNDONE,
+            created_at=timezone.now(),
+            asked_at=timezone.now(),
         ),
         session=UserSession.objects.get(),
         member=teams.acme.memberships.get(user=carol),

@@ -1,0 +1,262 @@
+"""Change files of the old system: looked at first, with a back-up beside each, proven, undone."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from posixpath import dirname, normpath
+from typing import Any
+
+from instances import ssh
+from instances.models.clock import now as clock_now
+from instances.recovery.work import MNT, CannotDo, Kind, Line, Outcome, Work, line
+
+LARGEST = 1_000_000
+DIFF_LINES = 400
+
+
+@dataclass(frozen=True)
+class User:
+    """A line of the old system's /etc/passwd."""
+
+    name: str
+    uid: int
+    gid: int
+    home: str
+    shell: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A file as it should be; ``before`` is None where there is none yet."""
+
+    path: str
+    before: bytes | None
+    after: bytes
+    mode: int
+    uid: int
+    gid: int
+    #: its text is not shown: it holds password hashes
+    secret: bool = False
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A directory that must be there, with these rights."""
+
+    path: str
+    mode: int
+    uid: int
+    gid: int
+
+
+class OldSystem:
+    """The files of the instance's own system, mounted on /mnt. Paths are its own, from /."""
+
+    def __init__(self, work: Work) -> None:
+        self._machine = work.machine
+
+    def file(self, path: str) -> ssh.File | None:
+        """Read a file; None when there is none."""
+        try:
+            return self._machine.read(MNT + clean(path), limit=LARGEST, root=MNT)
+        except ssh.NoSuchFile:
+            return None
+
+    def text(self, path: str) -> str:
+        """Read a text; empty when there is none."""
+        found = self.file(path)
+        return found.data.decode(errors="replace") if found else ""
+
+    def entry(self, path: str) -> ssh.Entry | None:
+        """Look at a name itself; None when there is none."""
+        try:
+            return self._machine.lstat(MNT + clean(path), root=MNT)
+        except ssh.NoSuchFile:
+            return None
+
+    def users(self) -> list[User]:
+        """List its users, as far as /etc/passwd can be understood."""
+        found = []
+        for row in self.text("/etc/passwd").splitlines():
+            columns = row.split(":")
+            if len(columns) == 7 and columns[2].isdigit() and columns[3].isdigit():
+                name, _word, uid, gid, _about, home, shell = columns
+                found.append(User(name, int(uid), int(gid), home, shell))
+        return found
+
+    def user(self, name: str) -> User:
+        """Find a user; raise ``CannotDo`` when there is none."""
+        found = next((user for user in self.users() if user.name == name), None)
+        if found is None:
+            raise CannotDo("no_such_user", user=name)
+        return found
+
+
+def clean(path: str) -> str:
+    """Return a path from / without ``..``; raise ``CannotDo`` for what is none."""
+    if not path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        raise CannotDo("bad_path", path=path)
+    return normpath(path)
+
+
+class Repair(Kind):
+    """Work that changes files. A subclass says which, from what it reads: ``changes``."""
+
+    def changes(self, old: OldSystem, work: Work) -> tuple[list[Change | Directory], list[Line]]:
+        """Return the changes, directories first, and what to tell beside them."""
+        raise NotImplementedError
+
+    def plan(self, work: Work) -> Outcome:
+        """Say what would change; nothing is written."""
+        wanted, notes = self._wanted(work)
+        lines = [_told(change) for change in wanted]
+        if not wanted:
+            raise CannotDo("nothing_to_change")
+        writable = work.row.disks and (mount := work.row.disks.mounted_at(MNT)) and mount.writable
+        if not writable:
+            notes = [*notes, line("will_need_writable")]
+        private = {"digest": _digest(wanted), "diff": "".join(map(_diff, wanted))}
+        return Outcome([*lines, *notes], private=private)
+
+    def apply(self, work: Work) -> Outcome:
+        """Write what the person said yes to, if it still is the same."""
+        _must_be_writable(work)
+        wanted, notes = self._wanted(work)
+        if _digest(wanted) != work.private["digest"]:
+            raise CannotDo("changed_since")
+        kept: list[dict[str, Any]] = []
+        lines: list[Line] = []
+        for change in wanted:
+            if isinstance(change, Directory):
+                kept += _make(work, change)
+            else:
+                entry = _write(work, change)
+                kept.append(entry)
+                told = {"path": change.path, "backup": entry["backup"]}
+                lines.append(line("backed_up" if entry["backup"] else "made_new", **told))
+        work.run("sync", timeout=60)
+        _prove(work, wanted)
+        return Outcome([*lines, line("proven"), *notes], kept={"changed": kept})
+
+    def undo(self, work: Work) -> Outcome:
+        """Bring back the files as they were; refuse where one was changed since."""
+        _must_be_writable(work)
+        changed = work.kept["changed"]
+        for entry in changed:
+            if entry["kind"] == "file" and _sha(_data(work, entry["path"])) != entry["after"]:
+                raise CannotDo("changed_after", path=entry["path"])
+        for entry in reversed(changed):
+            _take_back(work, entry)
+        work.run("sync", timeout=60)
+        return Outcome([line("taken_back", path=entry["path"]) for entry in changed])
+
+    def _wanted(self, work: Work) -> tuple[list[Change | Directory], list[Line]]:
+        seen = work.look_again()
+        if seen.mounted_at(MNT) is None:
+            raise CannotDo("not_mounted")
+        return self.changes(OldSystem(work), work)
+
+
+def _must_be_writable(work: Work) -> None:
+    mount = work.look_again().mounted_at(MNT)
+    if mount is None:
+        raise CannotDo("not_mounted")
+    if not mount.writable:
+        raise CannotDo("read_only")
+
+
+def _make(work: Work, wanted: Directory) -> list[dict[str, Any]]:
+    """Make a directory, or give the one that is there its rights; return what undoes it."""
+    path = MNT + clean(wanted.path)
+    try:
+        there = work.machine.lstat(path, root=MNT)
+    except ssh.NoSuchFile:
+        work.run("mkdir", path)
+        before = None
+    else:
+        if there.kind != "dir":
+            raise CannotDo("not_a_directory", path=wanted.path)
+        before = [there.mode & 0o7777, there.uid, there.gid]
+    _give(work, path, wanted.mode, wanted.uid, wanted.gid)
+    return [{"kind": "dir", "path": wanted.path, "before": before}]
+
+
+def _write(work: Work, change: Change) -> dict[str, Any]:
+    """Write one file, its back-up beside it first; return what undoes it."""
+    path = MNT + clean(change.path)
+    backup = ""
+    if change.before is not None:
+        backup = f"{change.path}.rescue-{work.stamp}"
+        work.run("cp", "-a", path, MNT + backup)
+    moment = int(clock_now().timestamp())
+    like = ssh.File(data=b"", mode=change.mode, uid=change.uid, gid=change.gid, mtime=moment)
+    work.machine.write(path, change.after, like, root=MNT)
+    return {
+        "kind": "file", "path": change.path, "backup": backup, "after": _sha(change.after),
+    }  # fmt: skip
+
+
+def _take_back(work: Work, entry: dict[str, Any]) -> None:
+    path = MNT + clean(entry["path"])
+    if entry["kind"] == "dir":
+        if entry["before"] is None:
+            work.machine.run("rmdir", path)  # something else may be in it by now
+        else:
+            _give(work, path, *entry["before"])
+    elif entry["backup"]:
+        work.run("mv", MNT + clean(entry["backup"]), path)
+    else:
+        work.run("rm", path)
+
+
+def _give(work: Work, path: str, mode: int, uid: int, gid: int) -> None:
+    work.run("chown", "--no-dereference", f"{uid}:{gid}", path)
+    work.run("chmod", f"{mode:04o}", path)
+
+
+def _prove(work: Work, wanted: list[Change | Directory]) -> None:
+    """Read again what was written."""
+    for change in wanted:
+        entry = work.machine.lstat(MNT + clean(change.path), root=MNT)
+        right = (entry.mode & 0o7777, entry.uid, entry.gid) == (
+            change.mode, change.uid, change.gid,
+        )  # fmt: skip
+        same = isinstance(change, Directory) or _data(work, change.path) == change.after
+        if not right or not same:
+            raise CannotDo("not_proven")
+
+
+def _data(work: Work, path: str) -> bytes:
+    found = OldSystem(work).file(path)
+    return found.data if found else b""
+
+
+def _told(change: Change | Directory) -> Line:
+    if isinstance(change, Directory):
+        return line("will_make_directory", path=change.path, mode=f"{change.mode:04o}")
+    code = "will_make" if change.before is None else "will_change"
+    return line(code, path=change.path, folder=dirname(change.path))
+
+
+def _diff(change: Change | Directory) -> str:
+    """Return a unified diff as ``diff -u`` writes it."""
+    if isinstance(change, Directory) or change.secret:
+        return ""
+    before = (change.before or b"").decode(errors="replace").splitlines(keepends=True)
+    after = change.after.decode(errors="replace").splitlines(keepends=True)
+    listed = list(difflib.unified_diff(before, after, change.path, change.path, n=3))
+    return "".join(one if one.endswith("\n") else f"{one}\n" for one in listed[:DIFF_LINES])
+
+
+def _digest(wanted: list[Change | Directory]) -> str:
+    plain = [
+        {k: v.hex() if isinstance(v, bytes) else v for k, v in asdict(c).items()} for c in wanted
+    ]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _sha(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

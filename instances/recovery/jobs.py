@@ -1,0 +1,201 @@
+"""Run work on a rescued machine: asked by a person, done by a worker, told in the row.
+
+One job at a time on a machine. What a dead worker left is called interrupted, never done twice:
+half of a change may have happened, and a person should look.
+"""
+
+import logging
+import uuid
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext_lazy as _
+
+from instances import driver, ssh
+from instances.lifecycle import IN_RESCUE
+from instances.models import Job, Machine, Rescue
+from instances.models.clock import now as clock_now
+from instances.recovery import access, survey
+from instances.recovery.kinds import KINDS
+from instances.recovery.work import CannotDo, Outcome, Work
+from instances.rescue import NotPossible
+from teams.secrets import CannotOpen
+
+if TYPE_CHECKING:
+    from teams.models import User
+
+logger = logging.getLogger(__name__)
+
+SPARE = timedelta(seconds=30)
+WAITS_AT_MOST = timedelta(minutes=2)
+STAMP = "%Y%m%dT%H%M%SZ"
+
+
+# What people ask ----------------------------------------------------------------------------------
+
+
+def ask(
+    *,
+    rescue: Rescue,
+    kind: str,
+    by: "User",
+    params: dict[str, Any] | None = None,
+    private: dict[str, Any] | None = None,
+) -> Job:
+    """Ask for work on a machine: first a look where the kind has one, else the work itself.
+
+    Raise ``PermissionDenied`` or ``NotPossible``.
+    """
+    access.must_use(rescue, by)
+    _must_be_in(rescue)
+    now = clock_now()
+    stage = Job.Stage.LOOK if KINDS[kind].asks_first else Job.Stage.APPLY
+    job = Job(
+        rescue=rescue, kind=kind, stage=stage, params=params or {},
+        requested_by=by, acting_by=by.acted_by, created_at=now, asked_at=now,
+    )  # fmt: skip
+    job.sealed = job.seal(private or {})
+    try:
+        with transaction.atomic():
+            Job.objects.filter(rescue=rescue, state=Job.State.PLANNED).update(
+                state=Job.State.DROPPED, sealed=""
+            )
+            job.save(force_insert=True)
+            _note(job, by)
+    except IntegrityError:
+        raise NotPossible(_("Something is being done on this machine. Wait for its end.")) from None
+    return job
+
+
+def confirm(*, job: Job, by: "User") -> None:
+    """Say yes to what a look has shown."""
+    _ask_next(job, Job.Stage.APPLY, frozenset({Job.State.PLANNED}), by)
+
+
+def undo(*, job: Job, by: "User") -> None:
+    """Ask to take back what was done."""
+    _ask_next(job, Job.Stage.UNDO, frozenset({Job.State.DONE}), by)
+
+
+def drop(*, job: Job, by: "User") -> None:
+    """Say no to what a look has shown."""
+    access.must_use(job.rescue, by)
+    if job.state == Job.State.PLANNED and job.move(Job.State.DROPPED, sealed=""):
+        driver.announce(job.rescue)
+
+
+def _ask_next(job: Job, stage: Job.Stage, from_states: frozenset[str], by: "User") -> None:
+    access.must_use(job.rescue, by)
+    _must_be_in(job.rescue)
+    changes = {"stage": stage, "asked_at": clock_now(), "ended_at": None, "problem": ""}
+    try:
+        with transaction.atomic():
+            if job.state not in from_states or not job.move(Job.State.QUEUED, **changes):
+                raise NotPossible(_("Something else happened at the same moment. Look again."))
+            _note(job, by)
+    except IntegrityError:
+        raise NotPossible(_("Something is being done on this machine. Wait for its end.")) from None
+
+
+def _must_be_in(rescue: Rescue) -> None:
+    row = Machine.objects.filter(rescue=rescue).first()
+    if rescue.state not in IN_RESCUE or row is None or not row.is_in:
+        raise NotPossible(_("The panel is not logged in to this machine."))
+
+
+def _note(job: Job, by: "User") -> None:
+    """Write down what changes the machine or reads from it, and tell the pages."""
+    details = {
+        name: job.params[name] for name in ("device", "user", "path") if job.params.get(name)
+    }
+    driver.record(f"machine.{job.kind}", job.rescue, actor=by, stage=job.stage, **details)
+    driver.announce(job.rescue)
+
+
+def users_seen(rescue: Rescue) -> list[str]:
+    """List the users of the old system, as its mount last showed them."""
+    done = rescue.jobs.filter(kind="mount", state=Job.State.DONE).order_by("-created_at").first()
+    return list(done.result["kept"].get("users", [])) if done else []
+
+
+# What a worker does -------------------------------------------------------------------------------
+
+
+def waiting() -> list[uuid.UUID]:
+    """List the jobs that a worker should take now; end those that nobody can finish any more."""
+    now = clock_now()
+    for job in Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now)[:50]:
+        _end(job, Job.State.FAILED, problem="interrupted")
+    queued = Job.objects.filter(state=Job.State.QUEUED)
+    for job in queued.filter(asked_at__lt=now - WAITS_AT_MOST)[:50]:
+        _end(job, Job.State.FAILED, problem="no_worker")
+    return list(queued.filter(asked_at__lt=now - timedelta(seconds=2)).values_list("pk", flat=True))
+
+
+def run(job_id: uuid.UUID) -> None:
+    """Do a job that waits; somebody else's, or one that is over, is left alone."""
+    rows = Job.objects.select_related("rescue__instance__account__team", "rescue__machine")
+    job = rows.filter(pk=job_id, state=Job.State.QUEUED).first()
+    if job is None:
+        return
+    kind = KINDS[job.kind]
+    lease = clock_now() + timedelta(seconds=kind.seconds) + SPARE
+    if not job.move(Job.State.RUNNING, lease_until=lease):
+        return
+    try:
+        outcome = _done(job)
+    except CannotDo as problem:
+        _end(job, Job.State.FAILED, problem=problem.code, problem_args=problem.values)
+    except ssh.SshError as error:
+        logger.info("job %s of rescue %s: %s", job.pk, job.rescue_id, error.code)
+        _end(job, Job.State.FAILED, problem=f"ssh_{error.code}"[:24])
+    except CannotOpen:
+        _end(job, Job.State.FAILED, problem="key_gone")
+    except Exception as error:
+        # Its text may hold what was read from the machine: only its kind goes into the log.
+        logger.error(  # noqa: TRY400
+            "job %s of rescue %s failed: %s", job.pk, job.rescue_id, type(error).__name__
+        )
+        _end(job, Job.State.FAILED, problem="defect")
+    else:
+        _keep(job, outcome)
+
+
+def _done(job: Job) -> Outcome:
+    """Log in and do the stage that was asked for."""
+    if job.rescue.state not in IN_RESCUE:
+        raise CannotDo("over")
+    row = job.rescue.machine
+    with access.entered(row) as machine:
+        work = Work(
+            machine=machine, row=row, params=job.params, private=job.unsealed(),
+            kept=job.result.get("kept", {}), stamp=f"{job.asked_at:{STAMP}}",
+            look_again=lambda: survey.take(machine, row),
+        )  # fmt: skip
+        kind = KINDS[job.kind]
+        act = {Job.Stage.LOOK: kind.plan, Job.Stage.APPLY: kind.apply, Job.Stage.UNDO: kind.undo}
+        return act[Job.Stage(job.stage)](work)
+
+
+def _keep(job: Job, outcome: Outcome) -> None:
+    told = {"lines": outcome.lines}
+    if job.stage == Job.Stage.LOOK:
+        _end(job, Job.State.PLANNED, plan=told, sealed=job.seal(job.unsealed() | outcome.private))
+    elif job.stage == Job.Stage.APPLY:
+        _end(job, Job.State.DONE, result=told | {"kept": outcome.kept}, sealed="")
+    else:
+        _end(job, Job.State.UNDONE, result=job.result | {"undone": outcome.lines})
+
+
+def _end(job: Job, state: str, **changes: Any) -> None:
+    if state == Job.State.FAILED:
+        changes |= {"sealed": ""}
+    with transaction.atomic():
+        if job.move(state, ended_at=clock_now(), lease_until=None, **changes):
+            if state == Job.State.FAILED:
+                driver.record(
+                    "machine.failed", job.rescue,
+                    kind=job.kind, stage=job.stage, reason=job.problem,
+                )  # fmt: skip
+            driver.announce(job.rescue)

@@ -1,0 +1,9 @@
+"""Every kind of work there is, by its word."""
+
+from instances.recovery.mounts import Mount, Unmount
+from instances.recovery.repairs.ssh_key import PutKeyBack
+from instances.recovery.survey import Look
+from instances.recovery.work import Kind
+
+REPAIRS: dict[str, Kind] = {kind.key: kind for kind in (PutKeyBack(),)}
+KINDS: dict[str, Kind] = {kind.key: kind for kind in (Look(), Mount(), Unmount())} | REPAIRS

@@ -1,0 +1,139 @@
+"""Mount the old system on /mnt, read-only first; unmount it."""
+
+from __future__ import annotations
+
+from instances import ssh
+from instances.disks import LINUX, Disks, Volume, is_device
+from instances.recovery import fstab
+from instances.recovery.changes import OldSystem
+from instances.recovery.work import MNT, CannotDo, Kind, Outcome, Work, line, words_of
+
+#: what is on the old disk is neither run nor believed
+CAREFUL = "nosuid,nodev,noexec"
+#: read-only alone would still replay the journal, which writes
+UNTOUCHED = {"ext3": "noload", "ext4": "noload", "xfs": "norecovery"}
+#: a rescue with the server's own image has the same UUIDs twice
+TWINS = {"xfs": "nouuid"}
+WITH_THE_ROOT = ("/boot", "/boot/efi", "/home", "/var", "/var/log", "/usr", "/opt", "/srv")
+PERSON_FROM, PERSON_TO = 1000, 60_000  # login.defs(5)
+FSTAB_LIMIT = 100_000
+
+
+def options(volume: Volume, *, writable: bool) -> str:
+    """Return the mount options for a file system that is not trusted."""
+    chosen = ["rw"] if writable else ["ro", UNTOUCHED.get(volume.fstype, "")]
+    return ",".join(filter(None, [*chosen, TWINS.get(volume.fstype, ""), CAREFUL]))
+
+
+class Mount(Kind):
+    """Mount a file system of the old disk on /mnt, and those its fstab puts below it.
+
+    Parameters: ``device``, ``writable``. What was mounted on /mnt is unmounted before.
+    """
+
+    key = "mount"
+    asks_first = False
+    seconds = 120
+
+    def apply(self, work: Work) -> Outcome:
+        device, writable = work.params["device"], bool(work.params.get("writable"))
+        seen = work.look_again()
+        volume = _chosen(seen, device)
+        _unmount_all(work, seen)
+        work.run("mkdir", "-p", MNT)
+        _mount(work, volume, MNT, writable=writable)
+        lines = [line("mounted_rw" if writable else "mounted_ro", device=device, on=MNT)]
+        for inner, where in _below(work, seen, volume):
+            _mount(work, inner, f"{MNT}{where}", writable=writable)
+            lines.append(line("mounted_too", device=inner.path, on=f"{MNT}{where}"))
+        after = work.look_again().mounted_at(MNT)
+        if after is None or after.source != device or after.writable != writable:
+            raise CannotDo("not_proven")
+        return Outcome(lines, kept={"users": _people(work)})
+
+
+class Unmount(Kind):
+    """Write everything to the old disk and let go of it."""
+
+    key = "unmount"
+    asks_first = False
+    seconds = 120
+
+    def apply(self, work: Work) -> Outcome:
+        seen = work.look_again()
+        if not seen.mounted_below(MNT):
+            raise CannotDo("nothing_mounted")
+        _unmount_all(work, seen)
+        if work.look_again().mounted_below(MNT):
+            raise CannotDo("not_proven")
+        return Outcome([line("unmounted", on=MNT)])
+
+
+def _people(work: Work) -> list[str]:
+    """List who may log in on the old system, people before root."""
+    try:
+        users = OldSystem(work).users()
+    except ssh.FileTrouble:
+        return []
+    able = [user for user in users if not user.shell.endswith(("/nologin", "/false", "/sync"))]
+    people = [user.name for user in able if PERSON_FROM <= user.uid < PERSON_TO]
+    return [*people, *(user.name for user in able if user.uid == 0)][:100]
+
+
+def _chosen(seen: Disks, device: str) -> Volume:
+    """Find the file system that was picked: one of those seen, never the system's own root."""
+    found = next((volume for volume in seen.mountable if volume.path == device), None)
+    if found is None or not is_device(device):
+        raise CannotDo("no_such_device", device=device)
+    return found
+
+
+def _mount(work: Work, volume: Volume, where: str, *, writable: bool) -> None:
+    argv = ["mount", "-o", options(volume, writable=writable), volume.path, where]
+    if volume.fstype in LINUX:
+        argv[1:1] = ["-t", volume.fstype]
+    output = work.machine.run(*argv, timeout=60)
+    if output.status != 0:
+        work.look_again()
+        raise CannotDo("mount_failed", device=volume.path, said=words_of(output))
+
+
+def _unmount_all(work: Work, seen: Disks) -> None:
+    """Unmount all that is on /mnt and below, the deepest first."""
+    mounted = seen.mounted_below(MNT)
+    if mounted:
+        work.run("sync", timeout=60)
+    for mount in mounted:
+        output = work.machine.run("umount", mount.target, timeout=60)
+        if output.status != 0:
+            work.look_again()
+            raise CannotDo("in_use", on=mount.target, said=words_of(output))
+
+
+def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str]]:
+    """List what the old fstab mounts below the root, as far as it can be read and found."""
+    try:
+        text = work.machine.read(f"{MNT}/etc/fstab", limit=FSTAB_LIMIT, root=MNT).data
+    except ssh.FileTrouble:
+        return []
+    found = []
+    for entry in fstab.entries(text.decode(errors="replace")):
+        volume = _named(seen, entry.device)
+        wanted = entry.where in WITH_THE_ROOT and volume is not None and volume.path != root.path
+        if wanted and volume is not None and work.has_directory(f"{MNT}{entry.where}"):
+            found.append((volume, entry.where))
+    return sorted(found, key=lambda pair: pair[1].count("/"))
+
+
+def _named(seen: Disks, name: str) -> Volume | None:
+    """Find the one file system that an fstab's first column names."""
+    kind, _sign, value = name.partition("=")
+    value = value.strip('"')
+    matches = [
+        volume
+        for volume in seen.mountable
+        if volume.path == name
+        or (kind == "UUID" and value and volume.uuid == value)
+        or (kind == "LABEL" and value and volume.label == value)
+    ]
+    return matches[0] if len(matches) == 1 else None

@@ -1,0 +1,51 @@
+"""Look at the disks of a rescued machine."""
+
+from __future__ import annotations
+
+from instances import disks, ssh
+from instances.disks import Disks
+from instances.models import Image, Machine
+from instances.models.clock import now as clock_now
+from instances.recovery.work import CannotDo, Kind, Outcome, Work, line
+
+STABLE = ("hw_rescue_device", "hw_rescue_bus")
+
+
+def take(machine: ssh.Machine, row: Machine) -> Disks:
+    """Look at the disks and keep what was seen in the machine's row."""
+    lsblk = machine.run("lsblk", "--json", "--bytes", "--output", disks.COLUMNS)
+    findmnt = machine.run("findmnt", "--json", "--list", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS")
+    blkid = machine.run("blkid", "-o", "export")
+    try:
+        seen = disks.understand(
+            lsblk.out, findmnt.out, blkid=blkid.out, rescue_last=_rescue_last(row)
+        )
+    except disks.NotUnderstood:
+        raise CannotDo("disks_not_understood") from None
+    row.survey, row.surveyed_at = seen.kept(), clock_now()
+    row.save(update_fields=["survey", "surveyed_at"])
+    return seen
+
+
+def _rescue_last(row: Machine) -> bool:
+    """Tell whether Nova attached the rescue disk behind the server's own."""
+    rescue = row.rescue
+    image = Image.objects.filter(
+        account_id=rescue.instance.account_id, image_id=rescue.image_ref
+    ).first()
+    return image is not None and any(image.properties.get(name) for name in STABLE)
+
+
+class Look(Kind):
+    """Look at the disks, with the logical volumes switched on."""
+
+    key = "look"
+    asks_first = False
+
+    def apply(self, work: Work) -> Outcome:
+        seen = work.look_again()
+        kinds = {v.fstype for d in seen.disks for v in d.volume.walk()}
+        if "LVM2_member" in kinds:
+            work.machine.run("vgchange", "--activate", "y")
+            seen = work.look_again()
+        return Outcome([line("looked", disks=len(seen.disks))])

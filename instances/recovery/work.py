@@ -1,0 +1,95 @@
+"""What a piece of work on a rescued machine is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from instances import ssh
+from instances.disks import Disks
+from instances.models import Machine
+
+MNT = "/mnt"
+
+#: a sentence for people: its code and what goes into it, see ``words``
+Line = tuple[str, dict[str, Any]]
+
+
+def line(code: str, **values: Any) -> Line:
+    """Return a sentence by its code."""
+    return code, values
+
+
+class CannotDo(Exception):
+    """The work cannot be done; ``code`` names the sentence that says why and what to do."""
+
+    def __init__(self, code: str, **values: Any) -> None:
+        super().__init__(code)
+        self.code, self.values = code, values
+
+
+@dataclass
+class Outcome:
+    """What a look or the work itself showed: sentences, and what a later step needs to know."""
+
+    lines: list[Line] = field(default_factory=list)
+    #: what nobody but the one who asked should read, sealed in the job's row
+    private: dict[str, Any] = field(default_factory=dict)
+    #: what undoing needs, in the job's result
+    kept: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Work:
+    """One job under way: the machine one is logged in to, and what was asked."""
+
+    machine: ssh.Machine
+    row: Machine
+    params: dict[str, Any]
+    private: dict[str, Any]
+    kept: dict[str, Any]
+    stamp: str
+    look_again: Callable[[], Disks]
+
+    def run(self, *argv: str, timeout: float = 30) -> ssh.Output:
+        """Run a command; raise ``CannotDo`` with the machine's own words when it fails."""
+        output = self.machine.run(*argv, timeout=timeout)
+        if output.status != 0:
+            raise CannotDo("command_failed", command=argv[0], said=words_of(output))
+        return output
+
+    def has_directory(self, path: str) -> bool:
+        """Tell whether a directory is there, inside /mnt and not by a link."""
+        try:
+            return self.machine.lstat(path, root=MNT).kind == "dir"
+        except ssh.FileTrouble:
+            return False
+
+
+class Kind:
+    """A kind of work: ``plan`` changes nothing, ``apply`` does it, ``undo`` takes it back."""
+
+    key: ClassVar[str]
+    #: the person sees what would be done, and says yes, before it is done
+    asks_first: ClassVar[bool] = True
+    seconds: ClassVar[int] = 60
+
+    def plan(self, work: Work) -> Outcome:
+        """Say what would be done; raise ``CannotDo``."""
+        raise NotImplementedError
+
+    def apply(self, work: Work) -> Outcome:
+        """Do it and prove it; raise ``CannotDo``."""
+        raise NotImplementedError
+
+    def undo(self, work: Work) -> Outcome:
+        """Bring back what was; raise ``CannotDo``."""
+        raise NotImplementedError
+
+
+def words_of(output: ssh.Output) -> str:
+    """Return a command's own last words, on one line and without what a terminal would act on."""
+    text = (output.err or output.out)[-600:].decode(errors="replace")
+    flat = " ".join(text.split())
+    return "".join(letter if letter.isprintable() else "�" for letter in flat)[:300]
