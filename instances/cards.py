@@ -60,12 +60,14 @@ def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
         shows_password=may_operate and rescue.shows_password_to(user),
         reveals=may_operate and rescue.reveals_automatically_for(user),
         buttons=_buttons(rescue) if may_operate else [],
-        **_leave(rescue, user) if may_operate and rescue.password_available else {},
+        **leave_of(rescue, user),
     )
 
 
-def _leave(rescue: Rescue, user: "User") -> dict[str, Any]:
+def leave_of(rescue: Rescue, user: "User") -> dict[str, Any]:
     """Find what was asked and answered about letting staff read the password."""
+    if not rescue.password_available or not user.may(Right.OPERATE, rescue.instance.team):
+        return {}
     asked = rescue.grants.alive().order_by("-asked_at", "-pk")
     if user.acted_by:
         role = user.role_in(rescue.instance.team)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from instances import driver, news, rescue
-from instances.lifecycle import IN_RESCUE
+from instances.lifecycle import IN_RESCUE, State
 from instances.models import Rescue
 from instances.models.clock import now as clock_now
 from instances.rescue import NotPossible
@@ -57,6 +57,11 @@ def latest_end(of: Rescue, by: User) -> datetime | None:
     if team.rescue_hours is None or by.may(Right.MANAGE, team):
         return None
     return of.created_at + timedelta(hours=team.rescue_hours)
+
+
+def endless(of: Rescue) -> bool:
+    """Tell whether it was begun outside the panel and nobody gave it an end since."""
+    return of.state == State.EXTERNAL and of.until is None
 
 
 def extend(*, of: Rescue, hours: int, by: User) -> None:

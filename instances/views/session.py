@@ -11,10 +11,11 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 
 from instances import report, rescue, sessions
+from instances.cards import leave_of
 from instances.forms import ExtendForm, HandOverForm, NoteForm
 from instances.models import Rescue
 from instances.views.gates import followed, operated
-from teams.gates import Request, page, team_for
+from teams.gates import Request, page, team_for, wants_fragment
 from teams.permissions import Right
 
 ON_A_PAGE = 25
@@ -23,7 +24,14 @@ ON_A_PAGE = 25
 @page("GET", "HEAD", staff=True)
 def session(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Show a rescue from its beginning to its end."""
-    return _page(request, followed(request, pk))
+    shown = followed(request, pk)
+    return grant_card(request, shown) if wants_fragment(request) else _page(request, shown)
+
+
+def grant_card(request: Request, shown: Rescue) -> HttpResponse:
+    """Draw the part of the page about letting staff read the password."""
+    context = {"rescue": shown, "card": leave_of(shown, request.user)}
+    return render(request, "instances/_session_grant.html", context)
 
 
 @page("GET", "HEAD", staff=True)
@@ -114,10 +122,12 @@ def _page(
     context = {
         "team": shown.instance.team,
         "rescue": shown,
+        "card": leave_of(shown, user),
         "facts": report.facts(shown),
         "timeline": report.timeline(shown, user),
         "forms": forms,
         "may_exit": may_operate and shown.is_ready,
+        "endless": sessions.endless(shown),
         "latest_end": sessions.latest_end(shown, user),
     }
     return render(request, "instances/session.html", context, status=status)
