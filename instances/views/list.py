@@ -103,6 +103,11 @@ class ListView:
         return next((team for team in self.teams if str(team.pk) == self._team), None)
 
     @property
+    def says_team(self) -> bool:
+        """Tell whether instances of several teams stand beside each other."""
+        return self.team is None and len(self.teams) > 1
+
+    @property
     def cleared_url(self) -> str:
         """The address of the same teams' instances, without search and filter."""
         return self._url(q="", status="")
@@ -232,4 +237,5 @@ def row(request: Request, pk: int) -> HttpResponse:
     if not wants_fragment(request):
         return redirect("instances:list")
     actions = rescue.actions_for(instance, request.user)
-    return render(request, "instances/_row.html", {"instance": instance, "actions": actions})
+    context = {"instance": instance, "actions": actions, "says_team": "teams" in request.GET}
+    return render(request, "instances/_row.html", context)

@@ -1,5 +1,6 @@
 """The list: what it shows, to whom, and how it is asked for."""
 
+import re
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -9,6 +10,7 @@ from django.template.loader import render_to_string
 from django.test import Client
 from django.utils import timezone
 
+from teams.models import Membership
 from tests.instances import rows
 
 HTMX = {"HX-Request": "true"}
@@ -203,3 +205,20 @@ def test_error_pages_need_nothing_of_the_request(template: str) -> None:
 def test_somebody_without_a_team_is_told_what_to_do(client: Client, sam: Any) -> None:
     client.force_login(sam)
     assert "You are in no team yet" in client.get("/").content.decode()
+
+
+def test_among_all_teams_each_row_says_whose_it_is(
+    seen: Client, teams: SimpleNamespace, alice: Any
+) -> None:
+    mine = rows.instance(rows.account(teams.acme, "prod"))
+    name = f'<bdi title="{teams.acme.name}">'
+    assert name not in seen.get("/").content.decode(), "with one team there is nothing to tell"
+    Membership.objects.create(team=teams.other, user=alice, role="reader")
+    everything = seen.get("/").content.decode()
+    assert everything.count(name) == 1
+    again = re.search(r'hx-get="(/instances/\d+/row[^"]*)"', everything)
+    assert again
+    assert name in seen.get(again[1], headers=HTMX).content.decode()
+    one = seen.get(f"/?team={teams.acme.pk}").content.decode()
+    assert name not in one
+    assert f'hx-get="/instances/{mine.pk}/row"' in one
