@@ -23,6 +23,13 @@
   // Every fragment brings the strip along: the same again must not take Stop from under a click.
   const shows = (root) => [...root.querySelectorAll("[data-said], form")]
     .map((part) => part.getAttribute("action") ?? part.textContent.trim().replace(/\s+/g, " ")).join();
+  // htmx looks for the strip in the document of who asked: a row taken away meanwhile has none.
+  document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+    const at = detail.elt.isConnected ? -1 : detail.serverResponse.indexOf('<div id="acting"');
+    if (at < 0) return;
+    detail.serverResponse = detail.serverResponse.slice(0, at);
+    htmx.trigger("#acting", "refresh");
+  });
   document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
     if (detail.target.id === "acting" && shows(detail.target) === shows(detail.fragment)) detail.shouldSwap = false;
   });

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
@@ -130,7 +131,7 @@ class SettingsForm(forms.Form):
         super().__init__(data, initial=shown | {"other_images": "\n".join(others)})
         images = self.fields["allowed_images"]
         assert isinstance(images, forms.MultipleChoiceField)  # noqa: S101
-        images.choices = [(name, name) for name in known_images]
+        images.choices = [(name, format_html("<bdi>{}</bdi>", name)) for name in known_images]
         if not known_images:
             del self.fields["allowed_images"]
             self.fields["other_images"].label = _("Allowed rescue images, one on each line")

@@ -1,5 +1,7 @@
 """Links of the portal's side list, the choice of a team, and small drawings of names."""
 
+import re
+import string
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +19,7 @@ from teams.permissions import Right
 register = template.Library()
 
 HUES = 8
+SIGNS = string.punctuation + "«»“”‘’—–"
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ def can_manage(context: RequestContext, team: Team) -> bool:
 @register.simple_tag
 def avatar(name: Any) -> SafeString:
     """Draw somebody's or something's initials, in a colour that the name alone decides."""
-    words = str(name).replace("@", " ").replace(".", " ").split() or ["?"]
-    initials = "".join(word[0] for word in words[:2]).upper()
+    words = [word.lstrip(SIGNS) for word in re.split(r"[\s@.]+", str(name))]
+    initials = "".join(word[0] for word in [word for word in words if word][:2]).upper() or "?"
     hue = zlib.crc32(str(name).lower().encode()) % HUES
     return format_html('<span class="avatar hue-{}" aria-hidden="true">{}</span>', hue, initials)
 
