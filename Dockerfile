@@ -6,7 +6,7 @@ WORKDIR /app
 RUN useradd --system --uid 10001 --no-create-home panel
 
 COPY requirements.lock ./
-RUN pip install --no-cache-dir --require-hashes -r requirements.lock
+RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
 
 COPY manage.py ./
 COPY rescuepanel rescuepanel
