@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "rescuepanel.middleware.security_headers",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
+    "teams.session_cookie.Sessions",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -164,7 +164,7 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = "teams:sign_in"
 LOGIN_REDIRECT_URL = "instances:list"
 LOGOUT_REDIRECT_URL = LOGIN_URL
-SESSION_ENGINE = "django.contrib.sessions.backends.db"
+SESSION_ENGINE = "teams.session_store"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_IDLE = 30 * 60
 SESSION_COOKIE_NAME = "__Host-session" if SECURE else "session"

@@ -17,7 +17,6 @@ import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
 from django.conf import settings
-from django.contrib.sessions.backends.db import SessionStore
 from django.db import DatabaseError, close_old_connections
 from django.http.cookie import parse_cookie
 from django.utils import timezone
@@ -25,6 +24,8 @@ from django.utils import timezone
 from instances.events import CHANNEL, WATCHED
 from teams import acting
 from teams.models import Team
+from teams.session_cookie import key_in
+from teams.session_store import SessionStore
 from teams.sessions import person_behind
 
 logger = logging.getLogger(__name__)
@@ -275,7 +276,8 @@ async def _disconnected(receive: ASGIReceiveCallable) -> None:
 
 def _session_key(scope: HTTPScope) -> str:
     cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
-    return parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    cookie = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+    return key_in(cookie) or ""
 
 
 @sync_to_async(thread_sensitive=False)

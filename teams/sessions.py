@@ -9,12 +9,12 @@ from django.conf import settings
 from django.contrib.auth import get_user, logout
 from django.contrib.auth.signals import user_logged_in
 from django.contrib.sessions.backends.base import SessionBase
-from django.contrib.sessions.backends.db import SessionStore
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponseBase
 from django.utils import timezone
 
 from teams.models import User
+from teams.session_store import SessionStore
 
 SINCE, SEEN = "since", "seen"
 NOTED_EVERY = 60  # seconds

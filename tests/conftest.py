@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests import client_cookies
 from tests.services import Postgres, RedisServer, running_democloud
 
 _running: list[RedisServer | Postgres] = []
@@ -70,10 +71,18 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def redis_server() -> RedisServer:
     """Give the Redis all tests share."""
     return next(server for server in _running if isinstance(server, RedisServer))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clients_sign_cookies() -> Iterator[None]:
+    """Let Django's test client sign its session cookies."""
+    with pytest.MonkeyPatch.context() as patch:
+        client_cookies.sign(patch)
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -62,7 +62,7 @@ class Browser:
             path = f"/staff/people/{acting_for.pk}/impersonate"
             assert client.post(path, {"reason": "Ticket 1"}).status_code == 302
         self.session_key = client.session.session_key
-        self._address, self._cookies = address, {settings.SESSION_COOKIE_NAME: self.session_key}
+        self._address, self._cookies = address, cookies_of(client)
         self.events: list[tuple[str, str]] = []
         self.comments = 0
         self.headers: httpx.Headers | None = None
@@ -105,6 +105,11 @@ def say(broker: RedisServer, team: Any, *topics: str) -> int:
         return int(client.publish(CHANNEL, json.dumps({"team": team.pk, "topics": topics})))  # type: ignore[arg-type]
 
 
+def cookies_of(client: Client) -> dict[str, str]:
+    name = settings.SESSION_COOKIE_NAME
+    return {name: client.cookies[name].value}
+
+
 def heard_by_hub(broker: RedisServer) -> None:
     """Wait for the hub's subscription."""
     with redis.Redis.from_url(broker.url) as client:
@@ -116,6 +121,17 @@ def test_a_stranger_gets_no_stream(address: str) -> None:
     assert (answer.status_code, answer.text) == (401, "")
     forged = httpx.get(address, cookies={settings.SESSION_COOKIE_NAME: "0" * 32})
     assert forged.status_code == 401
+
+
+def test_the_key_of_a_session_s_row_opens_no_stream(address: str, bob: Any) -> None:
+    client = Client()
+    client.force_login(bob)
+    key = client.session.session_key or ""
+    assert httpx.get(address, cookies={settings.SESSION_COOKIE_NAME: key}).status_code == 401
+
+
+def test_a_stranger_s_try_writes_no_session(address: str) -> None:
+    assert httpx.get(address).status_code == 401
     assert Session.objects.count() == 0
 
 
@@ -281,8 +297,7 @@ def test_a_database_that_is_away_asks_the_browser_to_try_again(
     client = Client()
     client.force_login(bob)
     monkeypatch.setattr("rescuepanel.stream.person_behind", away)
-    cookies = {settings.SESSION_COOKIE_NAME: client.session.session_key or ""}
-    answer = httpx.get(address, cookies=cookies)
+    answer = httpx.get(address, cookies=cookies_of(client))
     assert (answer.status_code, answer.text) == (200, "retry: 2000\n\n")
 
 

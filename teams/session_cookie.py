@@ -1,0 +1,40 @@
+"""The cookie of a session: the key of its row, signed, so that who reads the rows has no cookie."""
+
+from django.conf import settings
+from django.contrib.sessions.middleware import SessionMiddleware
+from django.core.signing import BadSignature, Signer
+from django.http import HttpRequest, HttpResponse
+
+from teams.session_store import SessionStore
+
+SALT = "teams.session_cookie"
+
+
+def cookie_of(session_key: str) -> str:
+    """Return what a browser is given for a session."""
+    return Signer(salt=SALT).sign(session_key)
+
+
+def key_in(cookie: str) -> str | None:
+    """Return the key of the session that a cookie is for; None when we did not sign it."""
+    try:
+        return Signer(salt=SALT).unsign(cookie)
+    except BadSignature:
+        return None
+
+
+class Sessions(SessionMiddleware):
+    """Django's sessions, with signed cookies."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        """Take the session of a cookie that is ours."""
+        cookie = request.COOKIES.get(settings.SESSION_COOKIE_NAME, "")
+        request.session = SessionStore(key_in(cookie))
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        """Sign the cookie that Django set."""
+        response = super().process_response(request, response)
+        set_now = response.cookies.get(settings.SESSION_COOKIE_NAME)
+        if set_now is not None and set_now.value:
+            response.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(set_now.value)
+        return response
