@@ -7,9 +7,9 @@
 
   // ---- refreshing: never under an open menu, nor while an answer for the same place, or for one
   // around it, is on its way: that answer may be older and would land last
-  const waiting = new Set();
+  const waiting = new Set(), closed = new Set();
   let flushing = 0;
-  const occupied = (element) => element.querySelector(":popover-open, .htmx-request") || element.closest(".htmx-request")
+  const occupied = (element) => element.querySelector(".htmx-request") || (element.querySelector(":popover-open") && !element.matches("tr.row")) || element.closest(".htmx-request")
     || (element.closest("#instances") && $("#search.htmx-request"));
   const flush = () => {
     flushing = 0;
@@ -34,7 +34,18 @@
     else if (kind) refresh("instances");
   });
   let searchAgain = false;
+  // Of a row whose menu is open only the menu changes, in its place, until it is closed.
+  const renew = (menu, text) => {
+    const fresh = new DOMParser().parseFromString(`<table>${text}</table>`, "text/html").getElementById(menu.id);
+    if (!fresh) return;
+    const at = [...menu.children].indexOf(document.activeElement);
+    menu.replaceChildren(...fresh.children);
+    htmx.process(menu);
+    menu.children[at]?.focus();
+  };
   document.addEventListener("menu-closed", () => {
+    closed.forEach((id) => waiting.add(id));
+    closed.clear();
     if (searchAgain) htmx.trigger("#search", "submit");
     searchAgain = false;
     flush();
@@ -125,9 +136,11 @@
   let seen = new Map(), scrolled = 0, folded = false, lost = [], recount = 0;
   const headlines = () => new Map([...document.querySelectorAll("article.rescue")].map((a) => [a.id, a]));
   document.addEventListener("htmx:beforeSwap", ({ detail }) => {
-    if (detail.target?.querySelector(":popover-open")) {
-      detail.shouldSwap = false; // a menu was opened while the answer was on its way
-      if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
+    const menu = detail.target?.querySelector(":popover-open");
+    if (menu) {
+      detail.shouldSwap = false;
+      if (detail.target.matches("tr.row")) { renew(menu, detail.xhr.responseText); closed.add(detail.target.id); }
+      else if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
       else searchAgain = detail.elt?.id === "search";
     }
     const focus = document.activeElement;

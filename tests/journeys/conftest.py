@@ -26,7 +26,6 @@ EXPECTED = (
     "htmx:sendAbort",
     "htmx:afterRequest",
     "htmx:afterOnLoad",
-    "htmx:oobErrorNoTarget",  # an answer for a row that a search has taken away meanwhile
 )
 
 

@@ -26,12 +26,12 @@ def _count() -> Iterator[None]:
     print(f"\naxe-core: {len(checked)} states without a violation")
 
 
-def fine(page: Page, state: str) -> None:
+def fine(page: Page, state: str, looks: list[tuple[Any, Any]] = LOOKS) -> None:
     """Run axe on the page as it is now, in each look; say what it found."""
     page.wait_for_load_state()
     sheet = "sheet => { const s = new CSSStyleSheet(); s.replaceSync(sheet);"
     page.evaluate(sheet + " document.adoptedStyleSheets = [s] }", CALM)  # the CSP allows no tag
-    for scheme, size in LOOKS:
+    for scheme, size in looks:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size(size)
         found = Axe().run(page).response["violations"]
