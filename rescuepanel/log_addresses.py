@@ -52,7 +52,7 @@ def _captured(path: str) -> list[str]:
     if settings.ROOT_URLCONF not in sys.modules:  # a worker, or a page not yet asked for
         return []
     try:
-        captured = resolve(path).captured_kwargs
+        captured = resolve(path).kwargs
     except Resolver404:
         return []
     return [value for value in captured.values() if isinstance(value, str) and value]

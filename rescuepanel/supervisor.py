@@ -180,9 +180,7 @@ class Demo:
         return [
             # SIGQUIT: tasks under way get a moment, then go back to the queue.
             self.python("worker", *celery, *worker, stop_signal=signal.SIGQUIT, patience=12.0),
-            self.python(
-                "machines", *celery, *machines, stop_signal=signal.SIGQUIT, patience=12.0
-            ),
+            self.python("machines", *celery, *machines, stop_signal=signal.SIGQUIT, patience=12.0),
             self.python(
                 "beat", *celery, "beat", f"--schedule={self.folder / 'beat'}", "--pidfile="
             ),

@@ -30,7 +30,7 @@ class NewAddress(forms.Form):
 
 
 @page(*FORM)
-@reauthentication_required
+@reauthentication_required  # type: ignore[untyped-decorator]  # allauth has no types
 def ask(request: Request) -> HttpResponse:
     """Take down the new address, and send the link there."""
     form = NewAddress(request.POST if request.method == "POST" else None)
