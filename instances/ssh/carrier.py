@@ -55,7 +55,6 @@ _KEYS = (
 
 # What paramiko logs is what the machine wrote, and tracebacks of what that made of it.
 _UNHEARD = "paramiko.machine"
-logging.getLogger(_UNHEARD).setLevel(logging.CRITICAL + 1)
 
 
 class Carrier(paramiko.Transport):
@@ -65,6 +64,7 @@ class Carrier(paramiko.Transport):
         super().__init__(wire, default_window_size=_WINDOW, packetizer_class=_Packets)
         self.wire = wire
         self.set_log_channel(_UNHEARD)
+        logging.getLogger(_UNHEARD).disabled = True  # each time: Django's set-up forgets it
         self.banner_timeout = self.auth_timeout = self.clear_to_send_timeout = wire.left
         options = self.get_security_options()
         options.kex = _known(_KEX, options.kex)

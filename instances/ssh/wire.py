@@ -36,7 +36,7 @@ class Wire(socket.socket):
         super().__init__(socket.AF_INET if address.version == 4 else socket.AF_INET6)
         self._end = time.monotonic() + seconds
         self._before_login: int | None = _MOST_BEFORE_LOGIN
-        self.overdue = self.flooded = False
+        self.overdue = self.flooded = self._hung_up = False
         self.received = 0
         self.settimeout(seconds)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -56,6 +56,7 @@ class Wire(socket.socket):
         """Receive, unless it is over."""
         self._look()
         data = super().recv(size, flags)
+        self._hung_up = not data
         self.received += len(data)
         if self._before_login is not None and self.received > self._before_login:
             self.flooded = True
@@ -114,6 +115,7 @@ class Wire(socket.socket):
             return TooMuch()
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
             return TooOld()
-        if isinstance(error, (EOFError, OSError)) or not self.received:
+        lost_at_work = self._before_login is None and (self._hung_up or self._closed)
+        if isinstance(error, (EOFError, OSError)) or lost_at_work or not self.received:
             return Gone()
         return ProtocolTrouble()
