@@ -1,13 +1,17 @@
 """Keep what the look-alike knows: people, servers, images, and nothing on disk."""
 
 import hashlib
+import secrets
 import uuid
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from democloud.clock import Agenda, now
 from democloud.faults import Knobs
+
+if TYPE_CHECKING:
+    from democloud.machines.disks import Disk
 
 NAMESPACE = uuid.uuid5(uuid.NAMESPACE_DNS, "democloud.rescue-panel.invalid")
 
@@ -189,6 +193,13 @@ class Server:
     rescues: int = 0
     #: what the rescue system was given; no API shows it
     rescue_password: str = field(default="", repr=False)
+    #: where its machine answers SSH; one of its addresses
+    ssh_address: str = ""
+    #: what its disk is like (see machines/layouts.py), and the disk once it was looked at
+    disk: str = "sound"
+    own_disk: "Disk | None" = field(default=None, repr=False)
+    #: keeps its host keys from those before a reset or restart
+    nonce: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
 
     def save(self, **changes: Any) -> None:
         """Change some fields and the time of the last change."""

@@ -1,0 +1,14 @@
+"""The programs of the machines; importing this puts all of them into the list."""
+
+from democloud.machines.commands import (
+    changes,
+    checks,
+    devices,
+    files,
+    mounts,
+    system,
+    usage,
+    volumes,
+)
+
+__all__ = ["changes", "checks", "devices", "files", "mounts", "system", "usage", "volumes"]
