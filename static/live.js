@@ -57,6 +57,21 @@
     waiting.add(place.id);
     htmx.trigger(place, "htmx:abort");
   });
+  // What refreshes and is taken away needs no answer: htmx would look in it for others' places.
+  const asking = new WeakMap();
+  document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target, xhr } }) => { if (elt === target) asking.set(elt, xhr); });
+  document.addEventListener("htmx:beforeCleanupElement", ({ target }) => {
+    const xhr = asking.get(target);
+    if (xhr && xhr.readyState < XMLHttpRequest.DONE) xhr.abort();
+  });
+  // Nor does a page that is being left obey an answer that would load it again: where the click
+  // leads comes first. A download leaves no page, so this does not last.
+  let left = -Infinity;
+  addEventListener("beforeunload", () => { left = performance.now(); });
+  document.addEventListener("htmx:beforeOnLoad", (event) => {
+    const { xhr } = event.detail;
+    if (performance.now() - left < 5000 && xhr.getResponseHeader("HX-Refresh")) event.preventDefault();
+  });
   document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   // What was to be fetched anew and could not be is fetched later.
   const again = ({ detail: { requestConfig, target, xhr } }) => {

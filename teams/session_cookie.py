@@ -32,9 +32,16 @@ class Sessions(SessionMiddleware):
         request.session = SessionStore(key_in(cookie))
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
-        """Sign the cookie that Django set."""
+        """Sign the cookie that Django set; take none away that this request did not end.
+
+        Of a session that ended elsewhere the browser may hold the next one's cookie by now: staff
+        who begin or stop acting get a new session while answers for their page are on their way.
+        """
         response = super().process_response(request, response)
-        set_now = response.cookies.get(settings.SESSION_COOKIE_NAME)
+        name = settings.SESSION_COOKIE_NAME
+        set_now = response.cookies.get(name)
         if set_now is not None and set_now.value:
-            response.cookies[settings.SESSION_COOKIE_NAME] = cookie_of(set_now.value)
+            response.cookies[name] = cookie_of(set_now.value)
+        elif set_now is not None and not request.session.modified:
+            del response.cookies[name]
         return response

@@ -80,3 +80,14 @@ def test_a_cookie_that_is_not_ours_costs_no_query(
     client.cookies["session"] = "a" * 32
     with django_assert_num_queries(0):
         assert client.get("/account").status_code == 302
+
+
+def test_a_session_that_ended_elsewhere_takes_no_newer_cookie_away(
+    client: Client, alice: Any
+) -> None:
+    enter(client)
+    late = Client()
+    late.cookies["session"] = client.cookies["session"].value
+    assert client.post("/sign-out").cookies["session"].value == ""
+    answer = late.get("/account")
+    assert answer.status_code == 302 and "session" not in answer.cookies
