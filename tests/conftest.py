@@ -43,6 +43,11 @@ def pytest_configure(config: pytest.Config) -> None:
         names["NAME"] = str(folder / "test.sqlite3")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long, so that the processes of ``pytest -n`` end together."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 def _set_environment(folder: Path, database: str, redis_url: str) -> None:
     from rescuepanel.environment import new_key
 

@@ -13,12 +13,13 @@ import pytest
 from allauth.usersessions.models import UserSession
 from django.core.cache import cache
 from django.db import transaction
+from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
 from instances.models import Dismissal, Grant, Job
-from rescuepanel import health
+from rescuepanel import health, urls
 from teams import acting, invitations, outbox, webhooks
 from teams.models import Delivery, Impersonation, SSHKey, User
 from teams.permissions import Role
@@ -227,8 +228,22 @@ def refused(answer: Any) -> bool:
     return outcome(answer) != "+"
 
 
+@pytest.fixture
+def plain_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answer thousands of refusals without drawing a page for each."""
+    for status in (403, 404):
+        monkeypatch.setattr(urls, f"handler{status}", _plain(status), raising=False)
+
+
+def _plain(status: int) -> Any:
+    return lambda request, exception=None: HttpResponse(status=status)
+
+
+@pytest.mark.long
 @each_section
-def test_each_person_fares_as_the_table_says(section: str, world: Any) -> None:
+def test_each_person_fares_as_the_table_says(
+    section: str, world: Any, plain_refusals: None
+) -> None:
     wrong: list[str] = []
     for mine in addresses_of(section):
         for name in PEOPLE:

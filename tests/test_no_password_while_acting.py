@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from instances.models import Grant
 from tests import test_access
 from tests.instances.rows import PASSWORD
@@ -36,6 +38,7 @@ def test_the_canary_sings_for_its_owner(world: Any) -> None:
     assert PASSWORD in client.post(f"/rescues/{world.rescue.pk}/password").content.decode()
 
 
+@pytest.mark.long
 def test_no_secret_is_in_any_answer(world: Any) -> None:
     asked = 0
     for what, shown in answers(world):
@@ -46,6 +49,7 @@ def test_no_secret_is_in_any_answer(world: Any) -> None:
     assert asked >= 2 * len(METHODS) * len(addresses)
 
 
+@pytest.mark.long
 def test_with_a_leave_it_is_in_one_answer_alone(world: Any) -> None:
     grant = Grant.objects.get()
     allow = f"/rescues/{world.rescue.pk}/grant/{grant.pk}/allow"

@@ -1,9 +1,9 @@
 """Kill the worker at every point of a rescue and of an exit, and count what was lost.
 
-Run by ``test_kill.py`` and by hand: ``python -m tests.chaos.harness``; ``--points 5`` takes the
-first five. The parts are real: Celery's prefork worker and beat, Redis, the demo cloud over HTTP;
-the database is a file. One server for each point; all rescues at once, then all exits. Prints
-one JSON object.
+Run by ``test_kill.py`` and by hand: ``python -m tests.chaos.harness``; ``--points 0::9`` takes
+every ninth, as a slice does. The parts are real: Celery's prefork worker and beat, Redis, the demo
+cloud over HTTP; the database is a file. One server for each point; all rescues at once, then all
+exits. Prints one JSON object.
 """
 
 import argparse
@@ -115,9 +115,14 @@ def posts_by_server(parts: Parts, action: str) -> dict[str, int]:
     return counted
 
 
-def run(folder: Path, points: int | None = None) -> dict[str, Any]:
+def chosen_of(text: str) -> list[str]:
+    """Return the points a slice names: ``3``, ``0:5``, ``1::2``."""
+    numbers = [int(number) if number else None for number in text.split(":")]
+    return POINTS[slice(*numbers)]
+
+
+def run(folder: Path, chosen: list[str]) -> dict[str, Any]:
     """Run the rescues and the exits; return the counts."""
-    chosen = POINTS[:points]
     parts = Parts(folder, len(chosen))
     os.environ.update(parts.environment())
     with ExitStack() as stack:
@@ -133,7 +138,7 @@ def run(folder: Path, points: int | None = None) -> dict[str, Any]:
 def main() -> None:
     """Read the arguments, run, print."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", type=int)
+    parser.add_argument("--points", default=":", type=chosen_of)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         started = time.monotonic()

@@ -128,6 +128,7 @@ def pages_of(client, instance):
     return [(answer.content.decode(), dict(answer.headers)) for answer in answers]
 
 
+@pytest.mark.long
 def test_the_password_is_read_in_one_place(demo, start, alice, client, watch, monkeypatch):
     monkeypatch.setattr(driver, "make_password", lambda: CANARY)
     client.force_login(alice)

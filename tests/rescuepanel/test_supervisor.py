@@ -14,7 +14,7 @@ import pytest
 from rescuepanel import supervisor
 from tests.services import ROOT, Demo, free_port, running_demo, wait_until
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.long]
 
 
 def supervise(folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":

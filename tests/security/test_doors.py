@@ -61,6 +61,7 @@ def sign_in(client: Client, name: str, password: str = PASSWORD, **more: str) ->
 # Sessions ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.timeout(400)
 def test_ten_thousand_strangers_leave_no_session(db: None) -> None:
     holes = {"int": "1", "uuid": "2f15611b-8f4e-4d49-b7f1-3a2c3c0f3e11"}

@@ -46,6 +46,7 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     postgres.stop()
 
 
+@pytest.mark.long
 def test_a_dump_after_a_whole_run_holds_no_secret(database: str, tmp_path: Path) -> None:
     with ExitStack() as stack:
         keystone = stack.enter_context(running_democloud("--instant"))
