@@ -14,14 +14,19 @@ from typing import Any
 COLUMNS = (
     "NAME,KNAME,PATH,TYPE,SIZE,FSTYPE,LABEL,UUID,PARTUUID,PARTTYPENAME,PARTLABEL,MOUNTPOINTS,RO"
 )
+#: what a lsblk of before 2.37 (2021) knows; with --paths its NAME is the path
+OLD_COLUMNS = "NAME,KNAME,TYPE,SIZE,FSTYPE,LABEL,UUID,MOUNTPOINT,RO"
 MOST_DEVICES = 256
-LONGEST = 128
+MOST_MOUNTS = 1000
+DEEPEST = 8  # disk, partition, RAID, LUKS, LVM, and some more
+LONGEST = 160  # the longest device that passes for one has 140
 LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 ROOT_LABELS = frozenset({"cloudimg-rootfs", "root", "rootfs", "/", "linux-root", "os"})
 DEVICE = re.compile(
     r"/dev/(?:(?:vd|sd|xvd|hd)[a-z]{1,2}\d{0,3}|nvme\d{1,3}n\d{1,3}(?:p\d{1,3})?|mmcblk\d(?:p\d{1,3})?"
     r"|md\d{1,3}(?:p\d{1,3})?|md/[\w.:-]{1,64}|dm-\d{1,4}|mapper/[A-Za-z0-9_][\w.+:-]{0,127}"
-    r"|loop\d{1,3}(?:p\d{1,3})?)"
+    r"|loop\d{1,3}(?:p\d{1,3})?)",
+    re.ASCII,
 )
 
 
@@ -125,7 +130,8 @@ class Disks:
         found = [v for d in self.disks if d.role != Role.RESCUE for v in d.volume.walk()]
         own = self.mounted_at("/")
         usable = [v for v in found if is_mountable(v) and (own is None or v.path != own.source)]
-        return sorted(usable, key=_unlikely_root)
+        once = {volume.path: volume for volume in usable}  # a RAID lies in each of its disks
+        return sorted(once.values(), key=_unlikely_root)
 
 
 def is_device(path: str) -> bool:
@@ -194,28 +200,38 @@ def _parsed(answer: bytes) -> dict[str, Any]:
     return parsed
 
 
-def _volumes(raw: dict[str, Any], name: str) -> tuple[Volume, ...]:
-    listed = raw.get(name)
-    if not isinstance(listed, list):
+def _dicts(raw: Any, most: int) -> list[dict[str, Any]]:
+    """Return the objects of a list; nothing for what is none."""
+    return [one for one in raw[:most] if isinstance(one, dict)] if isinstance(raw, list) else []
+
+
+def _volumes(raw: dict[str, Any], name: str, depth: int = 0) -> tuple[Volume, ...]:
+    if depth == DEEPEST:
         return ()
-    found = (_volume(one) for one in listed[:MOST_DEVICES] if isinstance(one, dict))
+    found = [_volume(one, depth + 1) for one in _dicts(raw.get(name), MOST_DEVICES)]
     return tuple(volume for volume in found if is_device(volume.path))
 
 
-def _volume(raw: dict[str, Any]) -> Volume:
-    size = raw.get("size")
+def _volume(raw: dict[str, Any], depth: int) -> Volume:
+    where = raw.get("mountpoints")
+    where = where if isinstance(where, list) else [raw.get("mountpoint")]
     return Volume(
-        path=_text(raw.get("path")),
+        path=_text(raw.get("path") or raw.get("name")),
         kind=_text(raw.get("type")),
-        size=int(size) if isinstance(size, int | str) and str(size).isdigit() else 0,
+        size=_size(raw.get("size")),
         fstype=_text(raw.get("fstype")),
         label=_text(raw.get("label")),
         uuid=_text(raw.get("uuid")),
         part_type=_text(raw.get("parttypename")),
-        mountpoints=tuple(_text(m) for m in raw.get("mountpoints") or () if m)[:16],
+        mountpoints=tuple(_text(one) for one in where if one)[:16],
         read_only=raw.get("ro") in (True, "1", 1),
-        inside=_volumes(raw, "children"),
+        inside=_volumes(raw, "children", depth),
     )
+
+
+def _size(raw: Any) -> int:
+    """Return a number of bytes, which an older lsblk gives as text."""
+    return int(raw) if re.fullmatch(r"[0-9]{1,19}", str(raw)) else 0
 
 
 def _text(raw: Any) -> str:
@@ -226,13 +242,10 @@ def _text(raw: Any) -> str:
 
 
 def _mounts(raw: dict[str, Any]) -> Iterator[Mount]:
-    for one in (raw.get("filesystems") or [])[:1000]:
-        if not isinstance(one, dict):
-            continue
+    for one in _dicts(raw.get("filesystems"), MOST_MOUNTS):
         options = _text(one.get("options")).split(",")
         source, target = _text(one.get("source")), _text(one.get("target"))
         yield Mount(source, target, _text(one.get("fstype")), tuple(options))
-        yield from _mounts({"filesystems": one.get("children") or []})
 
 
 def _blkid(answer: bytes) -> dict[str, dict[str, str]]:

@@ -8,13 +8,18 @@ from instances.models import Image, Machine
 from instances.models.clock import now as clock_now
 from instances.recovery.work import CannotDo, Kind, Outcome, Work, line
 
+LSBLK = ("lsblk", "--json", "--bytes", "--paths", "--output")
+#: without the folder that a btrfs or a bind mount begins at: the source is a device then
+FINDMNT = ("findmnt", "--json", "--list", "--nofsroot", "--output")
 STABLE = ("hw_rescue_device", "hw_rescue_bus")
 
 
 def take(machine: ssh.Machine, row: Machine) -> Disks:
     """Look at the disks and keep what was seen in the machine's row."""
-    lsblk = machine.run("lsblk", "--json", "--bytes", "--output", disks.COLUMNS)
-    findmnt = machine.run("findmnt", "--json", "--list", "--output", "SOURCE,TARGET,FSTYPE,OPTIONS")
+    lsblk = machine.run(*LSBLK, disks.COLUMNS)
+    if lsblk.status != 0:
+        lsblk = machine.run(*LSBLK, disks.OLD_COLUMNS)
+    findmnt = machine.run(*FINDMNT, "SOURCE,TARGET,FSTYPE,OPTIONS")
     blkid = machine.run("blkid", "-o", "export")
     try:
         seen = disks.understand(
