@@ -50,7 +50,9 @@ class MachineQuerySet(models.QuerySet["Machine"]):
         mine = self.due(now).filter(rescue_id=rescue)
         if not mine.update(lease_until=now + LEASE):
             return None
-        return self.select_related("rescue__instance__account__team").get(rescue_id=rescue)
+        row = self.select_related("rescue__instance__account__team").get(rescue_id=rescue)
+        row.lease_until = now + LEASE
+        return row
 
 
 class Machine(models.Model):
@@ -96,6 +98,15 @@ class Machine(models.Model):
     def may_pass(self) -> bool:
         """It is looked at again by itself."""
         return self.next_at is not None
+
+    def write(self, *names: str) -> bool:
+        """Give the lease back with what was seen; tell whether it still was this row's.
+
+        What a person decided meanwhile took it away, and stands.
+        """
+        mine = Machine.objects.filter(pk=self.pk, lease_until=self.lease_until)
+        seen = {name: getattr(self, name) for name in names}
+        return bool(mine.update(lease_until=None, **seen))
 
     @property
     def disks(self) -> Disks | None:
@@ -161,6 +172,12 @@ class Job(models.Model):
     @property
     def under_way(self) -> bool:
         return self.state in self.UNDER_WAY
+
+    @property
+    def may_undo(self) -> bool:
+        """What it did can be taken back, or that was tried and did not work."""
+        failed_at_it = self.state == self.State.FAILED and self.stage == self.Stage.UNDO
+        return self.state == self.State.DONE or failed_at_it
 
     def move(self, to: str, **changes: Any) -> bool:
         """Write a step if nobody wrote since this row was read; tell whether it was written."""

@@ -116,27 +116,29 @@ def probe(rescue_id: uuid.UUID) -> Machine | None:
     if row is None:
         return None
     if row.rescue.state not in IN_RESCUE:
-        Machine.objects.filter(pk=row.pk).update(next_at=None, lease_until=None)
+        row.next_at = None
+        row.write("next_at")
         return None
-    before, now = row.reach, clock_now()
+    before, now = (row.reach, row.fingerprint), clock_now()
     row.first_tried_at = row.first_tried_at or now
     row.tried_at = now
     row.reach = _tried(row)
     after = clock_now()
     row.next_at = _next(row, after)
-    row.lease_until = None
+    proves = row.reach == Reach.IN and before[0] != Reach.IN
     if row.reach == Reach.IN and row.proven_at is None:
         row.proven_at = after
     changed = [
         "reach", "address", "port", "host_key", "host_key_kind", "fingerprint", "vouched_by",
-        "first_tried_at", "tried_at", "proven_at", "next_at", "lease_until",
+        "first_tried_at", "tried_at", "proven_at", "next_at",
     ]  # fmt: skip
     with transaction.atomic():
-        row.save(update_fields=changed)
-        if row.reach != before:
+        if not row.write(*changed):
+            return None
+        if proves:
+            driver.record("machine.proven", row.rescue, fingerprint=row.fingerprint)
+        if (row.reach, row.fingerprint) != before:
             _announce(row)
-            if row.reach == Reach.IN:
-                driver.record("machine.proven", row.rescue, fingerprint=row.fingerprint)
     return row
 
 
@@ -181,6 +183,19 @@ def _next(row: Machine, now: datetime) -> datetime | None:
     if tried_for < OFTEN_FOR:
         return now + OFTEN
     return now + SELDOM if tried_for < SELDOM_FOR else None
+
+
+def shut_out(row: Machine, error: ssh.SshError) -> None:
+    """Note that a machine no longer lets the panel in, as a job found; try it anew if it may pass.
+
+    A rescue system that was started again shows another host key.
+    """
+    if error.code not in REACH_OF or isinstance(error, ssh.TimedOut):
+        return  # it was inside
+    reach, now = REACH_OF[error.code], clock_now()
+    changes = {"reach": reach, "first_tried_at": now, "next_at": now if reach in PASSING else None}
+    if Machine.objects.filter(pk=row.pk, reach=Reach.IN).update(**changes):
+        _announce(row)
 
 
 # The way in ---------------------------------------------------------------------------------------
