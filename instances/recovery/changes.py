@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import json
@@ -128,17 +129,22 @@ class Repair(Kind):
         if _digest(wanted) != work.private["digest"]:
             raise CannotDo("changed_since")
         kept: list[dict[str, Any]] = []
-        lines: list[Line] = []
-        for change in wanted:
-            if isinstance(change, Directory):
-                kept += _make(work, change)
-            else:
-                entry = _write(work, change)
-                kept.append(entry)
-                told = {"path": change.path, "backup": entry["backup"]}
-                lines.append(line("backed_up" if entry["backup"] else "made_new", **told))
-        work.run("sync", timeout=60)
-        _prove(work, wanted)
+        try:
+            for change in wanted:
+                if isinstance(change, Directory):
+                    kept.append(_make(work, change))
+                else:
+                    kept.append(_write(work, change))
+            work.run("sync", timeout=60)
+            _prove(work, wanted)
+        except (CannotDo, ssh.SshError):
+            _give_up(work, kept)
+            raise
+        lines = [
+            line("backed_up" if entry["backup"] else "made_new", path=entry["path"],
+                 backup=entry["backup"])
+            for entry in kept if entry["kind"] == "file"
+        ]  # fmt: skip
         return Outcome([*lines, line("proven"), *notes], kept={"changed": kept})
 
     def undo(self, work: Work) -> Outcome:
@@ -168,7 +174,14 @@ def _must_be_writable(work: Work) -> None:
         raise CannotDo("read_only")
 
 
-def _make(work: Work, wanted: Directory) -> list[dict[str, Any]]:
+def _give_up(work: Work, kept: list[dict[str, Any]]) -> None:
+    """Take back the half of a change that was made, as far as the machine still answers."""
+    for entry in reversed(kept):
+        with contextlib.suppress(CannotDo, ssh.SshError):
+            _take_back(work, entry)
+
+
+def _make(work: Work, wanted: Directory) -> dict[str, Any]:
     """Make a directory, or give the one that is there its rights; return what undoes it."""
     path = MNT + clean(wanted.path)
     try:
@@ -181,7 +194,7 @@ def _make(work: Work, wanted: Directory) -> list[dict[str, Any]]:
             raise CannotDo("not_a_directory", path=wanted.path)
         before = [there.mode & 0o7777, there.uid, there.gid]
     _give(work, path, wanted.mode, wanted.uid, wanted.gid)
-    return [{"kind": "dir", "path": wanted.path, "before": before}]
+    return {"kind": "dir", "path": wanted.path, "before": before}
 
 
 def _write(work: Work, change: Change) -> dict[str, Any]:
@@ -190,6 +203,8 @@ def _write(work: Work, change: Change) -> dict[str, Any]:
     backup = ""
     if change.before is not None:
         backup = f"{change.path}.rescue-{work.stamp}"
+        if OldSystem(work).entry(backup) is not None:
+            raise CannotDo("changed_since")  # cp would follow a link that lies in wait there
         work.run("cp", "-a", path, MNT + backup)
     moment = int(clock_now().timestamp())
     like = ssh.File(data=b"", mode=change.mode, uid=change.uid, gid=change.gid, mtime=moment)

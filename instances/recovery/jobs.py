@@ -70,12 +70,12 @@ def ask(
 
 def confirm(*, job: Job, by: "User") -> None:
     """Say yes to what a look has shown."""
-    _ask_next(job, Job.Stage.APPLY, frozenset({Job.State.PLANNED}), by)
+    _ask_next(job, Job.Stage.APPLY, by, possible=job.state == Job.State.PLANNED)
 
 
 def undo(*, job: Job, by: "User") -> None:
     """Ask to take back what was done."""
-    _ask_next(job, Job.Stage.UNDO, frozenset({Job.State.DONE}), by)
+    _ask_next(job, Job.Stage.UNDO, by, possible=job.may_undo)
 
 
 def drop(*, job: Job, by: "User") -> None:
@@ -85,13 +85,13 @@ def drop(*, job: Job, by: "User") -> None:
         driver.announce(job.rescue)
 
 
-def _ask_next(job: Job, stage: Job.Stage, from_states: frozenset[str], by: "User") -> None:
+def _ask_next(job: Job, stage: Job.Stage, by: "User", *, possible: bool) -> None:
     access.must_use(job.rescue, by)
     _must_be_in(job.rescue)
     changes = {"stage": stage, "asked_at": clock_now(), "ended_at": None, "problem": ""}
     try:
         with transaction.atomic():
-            if job.state not in from_states or not job.move(Job.State.QUEUED, **changes):
+            if not possible or not job.move(Job.State.QUEUED, **changes):
                 raise NotPossible(_("Something else happened at the same moment. Look again."))
             _note(job, by)
     except IntegrityError:
@@ -149,6 +149,7 @@ def run(job_id: uuid.UUID) -> None:
         _end(job, Job.State.FAILED, problem=problem.code, problem_args=problem.values)
     except ssh.SshError as error:
         logger.info("job %s of rescue %s: %s", job.pk, job.rescue_id, error.code)
+        access.shut_out(job.rescue.machine, error)
         _end(job, Job.State.FAILED, problem=f"ssh_{error.code}"[:24])
     except CannotOpen:
         _end(job, Job.State.FAILED, problem="key_gone")

@@ -116,8 +116,6 @@ LINES: "dict[str, StrOrPromise]" = {
     "taken_back": _("{path} is as it was before."),
     "selinux": _("This system uses SELinux. If the key is still refused after the exit, "
                  "have it label its files anew: create /.autorelabel before you exit."),
-    "home_missing": _("The home directory {path} is not there. Is {folder} on a disk of its own "
-                      "that is not mounted?"),
 }  # fmt: skip
 PROBLEMS: "dict[str, StrOrPromise]" = {
     "interrupted": _("The worker stopped in the middle. Look at the machine before you try again."),
@@ -137,6 +135,8 @@ PROBLEMS: "dict[str, StrOrPromise]" = {
     "nothing_to_change": _("Everything is as it should be already: nothing to change."),
     "changed_since": _("The files changed since you looked. Look again."),
     "changed_after": _("{path} was changed after the repair: bring the back-up back by hand."),
+    "home_missing": _("The home directory {path} is not there. Is {folder} on a disk of its own "
+                      "that is not mounted?"),
     "no_such_user": _("There is no user {user} on this system."),
     "bad_path": _("{path} is not a path on this system."),
     "not_a_directory": _("{path} is there and is not a directory."),
@@ -152,7 +152,11 @@ PROBLEMS: "dict[str, StrOrPromise]" = {
     "ssh_read_only": _("The disk is mounted read-only. Allow changes, then try again."),
     "ssh_no_space": _("The disk is full."),
     "ssh_no_file_transfer": _("The rescue system has no SFTP: go on by hand."),
-}
+    "ssh_changed": _("The files changed since you looked. Look again."),
+    "ssh_file_trouble": _("The machine could not read or write the file, and does not say why."),
+    "ssh_more_asked": _("The machine no longer takes the temporary password."),
+    "ssh_key_only": _("The machine no longer takes the temporary password."),
+}  # fmt: skip
 UNREACHED = _("The machine was not reached. Look at its state, then try again.")
 
 

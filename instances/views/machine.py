@@ -131,7 +131,8 @@ def _job(request: Request, pk: uuid.UUID, job: uuid.UUID) -> Job:
     shown = followed(request, pk)
     if not access.may_use(shown, request.user):
         raise PermissionDenied(_("Only who may read the temporary password works on the machine."))
-    found = get_object_or_404(shown.jobs.select_related("requested_by", "acting_by"), pk=job)
+    repairs = shown.jobs.select_related("requested_by", "acting_by").filter(kind__in=FORMS)
+    found = get_object_or_404(repairs, pk=job)
     found.rescue = shown
     return found
 

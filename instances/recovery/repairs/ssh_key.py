@@ -3,7 +3,7 @@
 from posixpath import dirname
 
 from instances.recovery.changes import Change, Directory, OldSystem, Repair
-from instances.recovery.work import Line, Work, line
+from instances.recovery.work import CannotDo, Line, Work, line
 
 # sshd's StrictModes refuses a home or .ssh that others may write to (sshd_config(5)).
 OTHERS_WRITE = 0o022
@@ -21,7 +21,9 @@ class PutKeyBack(Repair):
         user = old.user(work.params["user"])
         wanted: list[Change | Directory] = []
         home = old.entry(user.home)
-        if home and home.kind == "dir" and home.mode & OTHERS_WRITE:
+        if home is None:
+            raise CannotDo("home_missing", path=user.home, folder=dirname(user.home))
+        if home.kind == "dir" and home.mode & OTHERS_WRITE:
             mode = home.mode & 0o7777 & ~OTHERS_WRITE
             wanted.append(Directory(user.home, mode, home.uid, home.gid))
         folder = f"{user.home.rstrip('/')}/.ssh"
@@ -31,7 +33,7 @@ class PutKeyBack(Repair):
         ):  # fmt: skip
             wanted.append(Directory(folder, 0o700, user.uid, user.gid))
         change = self._list(old, f"{folder}/authorized_keys", user.uid, user.gid, work)
-        return [*wanted, *change], _notes(old, user.home)
+        return [*wanted, *change], _notes(old)
 
     def _list(
         self, old: OldSystem, path: str, uid: int, gid: int, work: Work
@@ -55,11 +57,7 @@ def _holds(keys: bytes, public_key: str) -> bool:
     return any(one.split()[:2] == public_key.split()[:2] for one in lines)
 
 
-def _notes(old: OldSystem, home: str) -> list[Line]:
+def _notes(old: OldSystem) -> list[Line]:
     """Tell of what else may keep the key from working."""
-    notes = []
-    if old.entry(home) is None:
-        notes.append(line("home_missing", path=home, folder=dirname(home)))
-    if "SELINUX=enforcing" in old.text("/etc/selinux/config"):
-        notes.append(line("selinux"))
-    return notes
+    enforced = "SELINUX=enforcing" in old.text("/etc/selinux/config")
+    return [line("selinux")] if enforced else []
