@@ -19,7 +19,7 @@ def device(path: str, kind: str = "part", *inside: dict[str, Any], **facts: Any)
 
 
 def lsblk(*devices: dict[str, Any]) -> bytes:
-    return json.dumps({"blockdevices": list(devices)}, indent=3).encode()
+    return json.dumps({"blockdevices": list(devices)}).encode()
 
 
 def findmnt(*mounts: tuple[str, str, str, str]) -> bytes:

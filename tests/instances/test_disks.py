@@ -275,7 +275,7 @@ def test_a_size_that_is_none_is_nothing(size):
 
 def test_what_lies_too_deep_is_left_out():
     inner = device("/dev/vdb1", fstype="ext4")
-    for _level in range(250):
+    for _level in range(200):
         inner = device("/dev/vdb1", "part", inner)
     disks = seen(RESCUE, device("/dev/vdb", "disk", inner))
     assert len(list(disks.volume("/dev/vdb").walk())) == 8
@@ -295,7 +295,7 @@ JSON = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(JSON, JSON, st.binary(max_size=60), st.booleans())
 def test_nothing_a_machine_says_breaks_it(devices, mounts, blkid, rescue_last):
     said = json.dumps({"blockdevices": devices}).encode()

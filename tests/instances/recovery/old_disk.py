@@ -31,6 +31,7 @@ LABEL=data\t/srv ext4 defaults,nofail
 UUID=0bad0bad-0000-4000-8000-000000000000 /var ext4 defaults 0 2
 UUID={data} /boot ext4 defaults 0 2
 UUID={data} /home/../../etc ext4
+UUID={data} /opt ext4
 UUID={swap} none swap sw 0 0
 """
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJ0CAkoDuBTgGwUBbrxQDOBGtCvCiw3jMbUTsCNGVB6 old"
@@ -87,7 +88,8 @@ class Template:
         self.uuids = {name: str(uuid.uuid4()) for name in ("root", "data", "swap")}
         tree = folder / "tree"
         self._furnish(tree)
-        (folder / "data" / "away").mkdir(parents=True)
+        (folder / "data" / "etc").mkdir(parents=True)
+        (folder / "data" / "etc" / "passwd").symlink_to("/etc/passwd")  # the rescue system's
         with self.path.open("wb") as image:
             image.truncate(22 * MIB)
             image.seek(446)

@@ -52,7 +52,7 @@ def test_a_read_only_mount_changes_not_one_byte(disk, do, machine, system):
 def test_the_old_fstab_is_followed_where_it_may_be(disk, do, machine):
     job = do("mount", device=disk.part(1))
     mounted = {mount.target: mount.source for mount in seen(machine).mounted_below("/mnt")}
-    # Not /var, whose disk is not there, and nothing that leads out of /mnt.
+    # Not /var, whose disk is not there, nor /opt, which is not; and nothing that leads out.
     assert mounted == {
         "/mnt": disk.part(1), "/mnt/srv": disk.part(2), "/mnt/boot": disk.part(2),
     }  # fmt: skip
@@ -65,7 +65,7 @@ def test_the_old_fstab_is_followed_where_it_may_be(disk, do, machine):
 def test_who_may_log_in_there_is_listed(disk, do, machine):
     do("mount", device=disk.part(1))
     assert jobs.users_seen(machine.rescue) == ["admin", "fresh", "away", "linked", "root"]
-    do("mount", device=disk.part(2))  # no /etc/passwd on it
+    do("mount", device=disk.part(2))  # its /etc/passwd leads out of it
     assert jobs.users_seen(machine.rescue) == []
 
 
