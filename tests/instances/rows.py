@@ -6,12 +6,16 @@ from typing import Any
 
 from django.utils import timezone
 
-from instances.models import CloudMirror, Image, Instance, Rescue
-from teams.models import CloudAccount, Team
+from instances.disks import understand
+from instances.models import CloudMirror, Image, Instance, Job, Machine, Rescue
+from teams.models import AuditEntry, CloudAccount, Team
+from tests.instances.machines import DEBIAN, IN_RESCUE, RESCUE, lsblk
 
 PASSWORD = "bcdefghjknoprstuvxbcdefghjknopr"
 RESCUE_IMAGE = "11111111-1111-4111-8111-111111111111"
 WINDOWS = "22222222-2222-4222-8222-222222222222"
+FINGERPRINT = "SHA256:AeGtWFg0x5uJrNKa/T0IRoyRtSbqfhUz9xpIJ3tZ4nI"
+DIFF = "--- a\n+++ a\n@@ -1 +1,2 @@\n old\n+<b>new</b>\n-gone\n"
 
 
 def account(team: Team, name: str = "cloud", **mirror: Any) -> CloudAccount:
@@ -84,3 +88,31 @@ def rescue(of: Instance, state: str, by: Any, **facts: Any) -> Rescue:
         made.sealed_password = made.sealed(PASSWORD)
     made.save()
     return made
+
+
+def machine(of: Rescue, **facts: Any) -> Machine:
+    """Make the machine of a rescue that one gets into, after its disks were looked at."""
+    now = timezone.now()
+    seen = understand(lsblk(RESCUE, DEBIAN), IN_RESCUE, rescue_last=False)
+    usual = {
+        "reach": "in", "address": "203.0.113.7", "fingerprint": FINGERPRINT, "proven_at": now,
+        "vouched_by": "console", "survey": seen.kept(), "surveyed_at": now,
+    }  # fmt: skip
+    return Machine.objects.create(rescue=of, **(usual | facts))
+
+
+def job(of: Rescue, state: str, by: Any = None, kind: str = "ssh_key", **facts: Any) -> Job:
+    """Make a job, with a sealed diff when it waits for a yes."""
+    now = timezone.now()
+    made = Job(
+        rescue=of, kind=kind, state=state, requested_by=by, created_at=now, asked_at=now, **facts
+    )
+    if state == "planned":
+        made.sealed = made.seal({"diff": DIFF})
+    made.save()
+    return made
+
+
+def acts() -> list[str]:
+    """List what the audit trail holds, the first first."""
+    return list(AuditEntry.objects.order_by("pk").values_list("act", flat=True))

@@ -68,6 +68,24 @@ def leads_to(rescue: Any) -> Callable[[int], Any]:
 
 
 @pytest.fixture
+def tried(rescue: Any) -> Callable[..., Any]:
+    """Try the rescue's machine as the worker does, whether its time has come or not."""
+    from instances.models import Machine
+    from instances.models.clock import now
+    from instances.recovery import access
+
+    def probe(**facts: Any) -> Any:
+        access.attend(rescue.pk)
+        Machine.objects.update(**{"next_at": now(), "lease_until": None} | facts)
+        row = access.probe(rescue.pk)
+        assert row is not None
+        assert Machine.objects.get().reach == row.reach
+        return row
+
+    return probe
+
+
+@pytest.fixture
 def machine(system: RescueSystem, leads_to: Callable[[int], Any]) -> Any:
     """Give the row of the rescued machine as it is once it was proven that one gets in."""
     from instances.models import Machine

@@ -7,7 +7,6 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
-from django.core.exceptions import PermissionDenied
 
 from instances import ssh
 from instances.cloud import CloudError
@@ -15,26 +14,10 @@ from instances.models import Machine, Rescue
 from instances.models.clock import now
 from instances.models.machine import Reach
 from instances.recovery import access
-from instances.rescue import NotPossible
-from teams.models import AuditEntry, Team
+from teams.models import AuditEntry
 from tests import sshd
 from tests.instances import rows
 from tests.services import free_port
-
-
-@pytest.fixture
-def tried(rescue):
-    """Try the rescue's machine as the worker does, whether its time has come or not."""
-
-    def probe(**facts):
-        access.attend(rescue.pk)
-        Machine.objects.update(**{"next_at": now(), "lease_until": None} | facts)
-        row = access.probe(rescue.pk)
-        assert row is not None
-        assert Machine.objects.get().reach == row.reach
-        return row
-
-    return probe
 
 
 @pytest.fixture(scope="module")
@@ -72,10 +55,6 @@ def talker(words):
         thread.join(5)
 
 
-def told():
-    return list(AuditEntry.objects.order_by("pk").values_list("act", flat=True))
-
-
 # Every state of a door ----------------------------------------------------------------------------
 
 
@@ -88,7 +67,7 @@ def test_in_with_the_password_when_the_console_vouches(system, leads_to, tried):
     assert (row.address, row.port) == ("127.0.0.1", system.port)
     assert row.proven_at and row.first_tried_at and row.next_at is None
     assert row.is_in and not row.may_pass
-    assert told() == ["machine.proven"]
+    assert rows.acts() == ["machine.proven"]
     assert sshd.PASSWORD not in str(AuditEntry.objects.get().__dict__)
 
 
@@ -100,7 +79,7 @@ def test_a_key_nobody_vouches_for_gets_no_password(keys_only, leads_to, tried, m
         Reach.NEW_KEY, keys_only.fingerprint(), "",
     )  # fmt: skip
     assert row.next_at - now() < timedelta(seconds=4)  # the console may yet show it
-    assert told() == []
+    assert rows.acts() == []
 
 
 def test_only_a_key(keys_only, leads_to, tried):
@@ -293,104 +272,6 @@ def test_a_console_that_cannot_be_read_vouches_for_nothing(rescue, monkeypatch):
     access.attend(rescue.pk)
     assert not access.read_console(rescue.pk)
     assert Machine.objects.get().console_read_at is None
-
-
-# What people decide -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def unknown(system, leads_to, tried):
-    """Give a machine that shows a key nobody vouched for."""
-    leads_to(system.port)
-    return tried()
-
-
-def test_a_person_vouches_and_the_password_is_sent(unknown, rescue, alice):
-    access.accept_key(rescue=rescue, fingerprint=unknown.fingerprint, by=alice)
-    row = access.probe(rescue.pk)
-    assert (row.reach, row.vouched_by, row.accepted_by) == (Reach.IN, "person", alice)
-    assert told() == ["machine.accept_key", "machine.proven"]
-
-
-@pytest.mark.parametrize("fingerprint", ["", "SHA256:other"])
-def test_only_the_key_that_was_shown_is_accepted(unknown, rescue, alice, fingerprint):
-    with pytest.raises(NotPossible):
-        access.accept_key(rescue=rescue, fingerprint=fingerprint, by=alice)
-    assert Machine.objects.get().vouched_by == ""
-    assert told() == []
-
-
-def test_a_key_that_was_accepted_is_not_accepted_again(unknown, rescue, alice):
-    access.accept_key(rescue=rescue, fingerprint=unknown.fingerprint, by=alice)
-    with pytest.raises(NotPossible):
-        access.accept_key(rescue=rescue, fingerprint=unknown.fingerprint, by=alice)
-
-
-def test_what_a_person_decides_while_it_is_tried_stands(unknown, rescue, alice, tried, monkeypatch):
-    greet = ssh.greet
-
-    def meanwhile(target):
-        access.accept_key(rescue=rescue, fingerprint=unknown.fingerprint, by=alice)
-        return greet(target)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ssh, "greet", meanwhile)
-        Machine.objects.update(next_at=now())
-        assert access.probe(rescue.pk) is None
-    assert Machine.objects.get().vouched_by == "person"
-    assert access.probe(rescue.pk).reach == Reach.IN
-
-
-def test_a_page_learns_of_another_key(unknown, rescue, tried, monkeypatch):
-    told_pages = []
-    monkeypatch.setattr("instances.events.changed", lambda _team, topics: told_pages.append(topics))
-    assert tried().reach == Reach.NEW_KEY
-    assert told_pages == []  # the same as before
-    other = ssh.HostKey("ssh-ed25519", "AAAA")
-    monkeypatch.setattr(ssh, "greet", lambda _target: other)
-    assert tried().fingerprint == other.fingerprint
-    assert told_pages == [[f"machine:{rescue.pk}", f"rescue:{rescue.pk}"]]
-
-
-def test_another_key_is_looked_at_afresh(unknown, rescue, alice, tried):
-    tried(vouched_by="person", accepted_by=alice, host_key="AAAA", fingerprint="SHA256:before")
-    assert Machine.objects.get().reach == Reach.KEY_CHANGED
-    access.try_again(rescue=rescue, by=alice)
-    row = Machine.objects.get()
-    assert (row.reach, row.vouched_by, row.accepted_by, row.host_key) == (
-        Reach.UNTRIED, "", None, "",
-    )  # fmt: skip
-    row = access.probe(rescue.pk)
-    assert (row.reach, row.fingerprint) == (Reach.NEW_KEY, unknown.fingerprint)
-
-
-def test_there_is_nothing_to_try_again_once_one_is_in(machine, alice):
-    with pytest.raises(NotPossible):
-        access.try_again(rescue=machine.rescue, by=alice)
-    assert Machine.objects.get().is_in
-
-
-def test_trying_again_goes_on_anew_from_the_start(rescue, tried, leads_to, alice):
-    leads_to(free_port())
-    row = tried(first_tried_at=now() - timedelta(minutes=30))
-    assert row.next_at is None
-    access.try_again(rescue=rescue, by=alice)
-    assert access.probe(rescue.pk).may_pass
-
-
-def test_who_may_read_the_password_works_on_the_machine(rescue, alice, bob, carol, mallory, sam):
-    Team.objects.filter(pk=rescue.instance.team.pk).update(password_readers="requester")
-    rescue = Rescue.objects.get(pk=rescue.pk)
-    allowed = [who for who in (alice, bob, carol, mallory, sam) if access.may_use(rescue, who)]
-    assert allowed == [alice]
-    access.must_use(rescue, alice)
-    for who in (bob, carol, mallory, sam):
-        with pytest.raises(PermissionDenied):
-            access.must_use(rescue, who)
-        with pytest.raises(PermissionDenied):
-            access.accept_key(rescue=rescue, fingerprint="x", by=who)
-        with pytest.raises(PermissionDenied):
-            access.try_again(rescue=rescue, by=who)
 
 
 # Shut out -----------------------------------------------------------------------------------------
