@@ -27,6 +27,9 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seed", default="demo", help="demo, empty, lab or many:N")
     parser.add_argument("--instant", action="store_true", help="nothing takes time")
     parser.add_argument(
+        "--ssh-port", type=int, default=0, help="where machines answer SSH; none without it"
+    )
+    parser.add_argument(
         "--print-credentials", action="store_true", help="JSON for each way in, then stop"
     )
     parser.add_argument("--print-clouds-yaml", action="store_true", help="a clouds.yaml, then stop")
@@ -92,7 +95,7 @@ def clouds(seed: Seed, url: str) -> dict[str, Any]:
 
 def _serve(seed: Callable[[], Seed], options: argparse.Namespace) -> None:
     uvicorn.run(
-        create_app(seed),
+        create_app(seed, options.ssh_port),
         host=options.host,
         port=options.port,
         log_level=options.log_level,

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +13,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from democloud import control, glance, keystone, neutron, nova
+from democloud.machines.doors import Doors
 from democloud.state import Cloud, Seed
 
 UNAVAILABLE = b"""\
@@ -139,8 +140,19 @@ async def root(request: Request) -> Response:
     )
 
 
-def create_app(make_seed: Callable[[], Seed]) -> ASGIApp:
-    """Build the look-alike from a seed."""
+def create_app(make_seed: Callable[[], Seed], ssh_port: int = 0) -> ASGIApp:
+    """Build the look-alike from a seed; with a port, its machines answer SSH there."""
+    cloud = Cloud(make_seed())
+
+    @contextlib.asynccontextmanager
+    async def with_machines(_app: Starlette) -> AsyncIterator[None]:
+        doors = Doors(cloud, ssh_port) if ssh_port else None
+        if doors:
+            doors.begin()
+        yield
+        if doors:
+            doors.shut()
+
     routes = [
         Route("/", root),
         *control.ROUTES,
@@ -149,8 +161,8 @@ def create_app(make_seed: Callable[[], Seed]) -> ASGIApp:
         *glance.ROUTES,
         *neutron.ROUTES,
     ]
-    app = Starlette(routes=routes)
+    app = Starlette(routes=routes, lifespan=with_machines)
     app.router.redirect_slashes = False
     app.state.make_seed = make_seed
-    app.state.cloud = Cloud(make_seed())
-    return Front(app, app.state.cloud)
+    app.state.cloud = cloud
+    return Front(app, cloud)

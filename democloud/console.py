@@ -1,6 +1,7 @@
 """Write what a server's console would show."""
 
 from democloud.clock import now
+from democloud.machines import boots, keys
 from democloud.state import Image, Region, Server
 
 RESCUED = """\
@@ -11,6 +12,7 @@ RESCUED = """\
 [    1.204410] EXT4-fs (vda1): mounted filesystem with ordered data mode.
 [    2.918213] systemd[1]: Hostname set to <rescue>.
 {password}
+{fingerprints}
 [    5.008412] sshd: Server listening on 0.0.0.0 port 22.
 
 {image}
@@ -21,6 +23,7 @@ NORMAL = """\
 [    0.598120] virtio_blk virtio0: [vda] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)
 [    1.731004] EXT4-fs (vda1): mounted filesystem with ordered data mode.
 [    3.402218] cloud-init[412]: Cloud-init v. 22.4.2 finished at {stamp}.
+{fingerprints}
 
 {image}
 {name} login: """
@@ -32,12 +35,31 @@ FOUND = """\
 NOT_FOUND = "[    4.107731] rescue-setup: no admin_pass for this boot; use a key or the console"
 
 
+PRINTED = "[    4.107731] rescue-setup: password of root for this boot: {}"
+#: as cloud-init writes them, each line behind what syslog puts before it
+FINGERPRINTS = """\
+ci-info: no authorized SSH keys fingerprints found for user root.
+<14>Nov 24 09:00:04 cloud-init: #############################################################
+<14>Nov 24 09:00:04 cloud-init: -----BEGIN SSH HOST KEY FINGERPRINTS-----
+<14>Nov 24 09:00:04 cloud-init: 256 {fingerprint} root@{name} (ED25519)
+<14>Nov 24 09:00:04 cloud-init: -----END SSH HOST KEY FINGERPRINTS-----
+<14>Nov 24 09:00:04 cloud-init: #############################################################"""
+
+
 def _password_line(server: Server, image: Image | None) -> str:
-    # Nova writes a fresh config drive, but attaches the old one when the image keeps the disks.
-    reaches = (
-        server.config_drive and image is not None and "hw_rescue_device" not in image.properties
-    )
-    return FOUND if reaches else NOT_FOUND
+    password = boots.password_of(server, image)
+    if image and image.properties.get("rescue_access") == "console":
+        return PRINTED.format(password)
+    return FOUND if password else NOT_FOUND
+
+
+def _fingerprints(server: Server, image: Image | None, *, rescued: bool) -> str:
+    """Return the block that vouches for the host key, of systems with cloud-init."""
+    if not boots.starts_sshd(image) or (image and image.properties.get("os_distro") is None):
+        return "[    4.611207] sshd: generating new host keys"
+    fingerprint = keys.host_key(server, rescued=rescued).fingerprint
+    name = "rescue" if rescued else server.hostname or "server"
+    return FINGERPRINTS.format(fingerprint=fingerprint, name=name)
 
 
 def boot_text(server: Server, region: Region) -> str:
@@ -45,7 +67,9 @@ def boot_text(server: Server, region: Region) -> str:
     rescued = server.vm_state == "rescued"
     image = region.images.get((server.rescue_image_id if rescued else server.image_id) or "")
     text = RESCUED if rescued else NORMAL
+    fingerprints = _fingerprints(server, image, rescued=rescued)
     words = {"password": _password_line(server, image), "stamp": now().ctime()}
+    words["fingerprints"] = fingerprints
     return text.format(
         **words, image=image.name if image else "Linux", name=server.hostname or "server"
     )

@@ -35,6 +35,7 @@ class Knobs:
     rescue_seconds: float = 8.0
     unrescue_seconds: float = 4.0
     spawn_seconds: float = 3.0
+    boot_seconds: float = 1.5
     other_seconds: float = 1.0
     slow_seconds: float = 60.0
     pickup_seconds: float = 0.5
@@ -90,6 +91,7 @@ def instant() -> Knobs:
         rescue_seconds=0,
         unrescue_seconds=0,
         spawn_seconds=0,
+        boot_seconds=0,
         other_seconds=0,
         slow_seconds=2,
         pickup_seconds=0,

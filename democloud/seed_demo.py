@@ -41,6 +41,20 @@ CREDENTIALS = {
     "admin": ("admin", "admin"),
 }
 D12, U24, A9 = "Debian 12", "Ubuntu 24.04", "AlmaLinux 9"
+#: what ails the disks of some, for those who go and look (machines/layouts.py)
+DISKS = {
+    "web-1": "lost-key",
+    "web-2": "bad-fstab",
+    "web-3": "open-home",
+    "web-4": "clash",
+    "lb-1": "wrong-key",
+    "db-primary": "lvm",
+    "db-replica": "damaged",
+    "cache-1": "luks",
+    "cache-2": "full",
+    "mail": "lost-key",
+    "staging": "swap-home",
+}
 Row = tuple[str, str, str, dict[str, Any]]
 ACME_GRA: list[Row] = [
     ("web-1", "b2-7", D12, {"key_name": "alice-laptop", "floating": True}),
@@ -116,15 +130,20 @@ def user_id(name: str) -> str:
 
 def _addresses(region: Region, project: str, number: int, *, floating: bool) -> list[Address]:
     shift = {"acme": 10, "othercorp": 150}[project] + number
-    net, prefix = (
-        ("203.0.113", "2001:db8:a") if region.slug == "gra" else ("198.51.100", "2001:db8:b")
-    )
+    # Addresses of this computer's own, so that ssh to them leads to the demo's machines.
+    net, prefix = ("127.77.1", "2001:db8:a") if region.slug == "gra" else ("127.77.2", "2001:db8:b")
     mac = f"fa:16:3e:{len(region.slug):02x}:{shift >> 8:02x}:{shift & 255:02x}"
     if floating:
         inside = Address("private", f"10.8.0.{shift}", mac=mac)
         return [inside, Address("private", f"{net}.{shift}", kind="floating", mac=mac)]
     both = (f"{net}.{shift}", 4), (f"{prefix}::{shift:x}", 6)
     return [Address("Ext-Net", address, version, mac=mac) for address, version in both]
+
+
+def _reached_at(addresses: list[Address]) -> str:
+    """Return the address one would choose: floating before fixed."""
+    found = [one.address for one in addresses if one.version == 4]
+    return found[-1]
 
 
 def _server(region: Region, project: str, user: str, number: int, row: Row) -> Server:
@@ -134,6 +153,7 @@ def _server(region: Region, project: str, user: str, number: int, row: Row) -> S
     born = ago(days=300 - 7 * number, minutes=11 * number)
     ident = fixed_uuid(region.slug, project, "server", name)
     base = image_id(region.slug, image) if image else ""
+    addresses = _addresses(region, project, number, floating=floating)
     server = Server(
         ident,
         name,
@@ -145,7 +165,9 @@ def _server(region: Region, project: str, user: str, number: int, row: Row) -> S
         created=born,
         # A restart forgets what was done; as all changed now, a mirror of changes heals itself.
         updated=now(),
-        addresses=_addresses(region, project, number, floating=floating),
+        addresses=addresses,
+        ssh_address=_reached_at(addresses),
+        disk=DISKS.get(name, "sound"),
         volumes=[fixed_uuid(ident, "volume", str(one)) for one in range(volumes)],
         image_properties=dict(region.images[base].properties) if base else {},
         hostname=_hostname(name),

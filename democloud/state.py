@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -198,6 +199,8 @@ class Server:
     #: what its disk is like (see machines/layouts.py), and the disk once it was looked at
     disk: str = "sound"
     own_disk: "Disk | None" = field(default=None, repr=False)
+    #: is told of each change; sees to it that the machine answers or not
+    watch: "Callable[[Server], None] | None" = field(default=None, repr=False)
     #: keeps its host keys from those before a reset or restart
     nonce: str = field(default_factory=lambda: secrets.token_hex(8), repr=False)
 
@@ -206,6 +209,8 @@ class Server:
         for name, value in changes.items():
             setattr(self, name, value)
         self.updated = now()
+        if self.watch is not None:
+            self.watch(self)
 
     @property
     def host_id(self) -> str:
@@ -242,6 +247,8 @@ class Cloud:
     def __init__(self, seed: Seed) -> None:
         self.agenda = Agenda()
         self.log: list[dict[str, Any]] = []
+        #: boots the machines of a cloud that was filled; None where none are to answer
+        self.on_filled: Callable[[], None] | None = None
         self.fill(seed)
 
     def fill(self, seed: Seed) -> None:
@@ -254,6 +261,8 @@ class Cloud:
         self.users = {user.id: user for user in seed.users}
         self.credentials = {one.id: one for one in seed.credentials}
         self.tokens: dict[str, Token] = {}
+        if self.on_filled is not None:
+            self.on_filled()
 
     def server(self, wanted: str) -> Server | None:
         """Find a server by its id, or by its name if that names one that lives."""

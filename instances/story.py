@@ -200,7 +200,9 @@ def ssh_command(rescue: "Rescue") -> str:
         return ""
     known = f"~/.ssh/known_hosts.rescue-{str(rescue.pk)[:8]}"
     user = rescue.access_user or "root"
-    target = shlex.quote(f"{user}@{address}")
+    port = rescue.instance.account.machine_port
+    target = f"-p {port} " if port != 22 else ""
+    target += shlex.quote(f"{user}@{address}")
     return f"ssh -o UserKnownHostsFile={known} -o StrictHostKeyChecking=accept-new {target}"
 
 

@@ -81,6 +81,7 @@ class Demo:
     def __init__(self, port: int, folder: Path, sockets: Path) -> None:
         self.port, self.folder, self.sockets = port, folder, sockets
         self.cloud_port = free_port(port + 10000)
+        self.machine_port = free_port(port + 14000)
         self.parts: list[Part] = []
         self.environment = self._environment()
 
@@ -135,12 +136,14 @@ class Demo:
         for part in self._panel():
             await self._keep(part)
         seed = ("manage.py", "seed_demo", "--credentials", str(await self._credentials()))
+        seed += ("--machine-port", str(self.machine_port))
         await self.python("seed", *seed).run_once()
         await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         await self._until(self._ready, "The panel")
 
     def _democloud(self) -> list[str]:
-        return ["-m", "democloud", "--port", str(self.cloud_port)]
+        ports = ("--port", str(self.cloud_port), "--ssh-port", str(self.machine_port))
+        return ["-m", "democloud", *ports]
 
     async def _credentials(self) -> Path:
         """Ask the demo cloud for the ways in; keep them in a file for its owner only."""

@@ -1,23 +1,25 @@
 """Boot a server's machine: its own system, or that of the image it was rescued with."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from democloud.machines import keys, layouts
+from democloud.machines import keys, layouts, people
 from democloud.machines.disks import Bench, Block, Disk, FileSystem
-from democloud.machines.layouts import RESCUE_LABEL
+from democloud.machines.layouts import RESCUE_LABEL, ROOT_LABEL
 from democloud.machines.machine import Machine, attach, fstab_rows, start
 from democloud.machines.systems import System, label, rescue_tree, tree_of
-from democloud.machines.tree import find, folder, plant, text_at
+from democloud.machines.tree import Node, find, folder, plant, text_at
 from democloud.machines.vfs import Mount
 from democloud.state import Image, Region, Server, fixed_uuid
 
 OPTIONAL = ("nofail", "noauto")
+KERNEL = System().release[1]
+NO_ROOT = "no root file system found"
 
 
 @dataclass
 class Boot:
-    """What came of a boot: a running machine, or why there is none."""
+    """What came of a boot: a running machine, or why nobody can log in."""
 
     machine: Machine | None
     problem: str = ""
@@ -29,9 +31,27 @@ def keeps_disks(image: Image | None) -> bool:
     return "hw_rescue_device" in held or "hw_rescue_bus" in held
 
 
-def is_rescue_system(image: Image | None) -> bool:
+def is_rescue_system(image: Image) -> bool:
     """Tell whether an image was made for rescuing, and is no ordinary distribution's."""
-    return image is not None and ("rescue" in image.properties or keeps_disks(image))
+    return "rescue" in image.properties or keeps_disks(image)
+
+
+def password_of(server: Server, image: Image | None) -> str:
+    """Return the password that root of a rescue system gets; nothing when none reaches it."""
+    held = image.properties if image else {}
+    if held.get("rescue_access") == "console":
+        return keys.printed_password(server)
+    # Nova writes a fresh config drive, but attaches the old one when the image keeps the disks.
+    reaches = server.config_drive and not keeps_disks(image)
+    reads = "rescue" in held and held.get("rescue_access", "password") == "password"
+    return server.rescue_password if reaches and reads else ""
+
+
+def starts_sshd(image: Image | None) -> bool:
+    """Tell whether an image holds a system that answers SSH."""
+    if image is None or image.properties.get("os_distro") == "windows":
+        return False
+    return is_rescue_system(image) or "os_distro" in image.properties
 
 
 def own_disk(server: Server, region: Region) -> Disk:
@@ -41,10 +61,20 @@ def own_disk(server: Server, region: Region) -> Disk:
     return server.own_disk
 
 
+def boot(server: Server, region: Region) -> Boot:
+    """Boot what a server is to run now."""
+    rescued = server.vm_state == "rescued"
+    return rescue_machine(server, region) if rescued else own_machine(server, region)
+
+
 def rescue_machine(server: Server, region: Region) -> Boot:
     """Boot the rescue system of a server."""
     image = region.images.get(server.rescue_image_id or "")
-    rescue, own = _fresh_disk(server, image), own_disk(server, region)
+    if image is None or not starts_sshd(image):
+        return Boot(None, "nothing on this image answers SSH")
+    mine, own = _root_of(server, image), own_disk(server, region)
+    people.set_password(mine.tree, "root", _entry(password_of(server, image)))
+    rescue = layouts.rescue_disk(image, mine)
     if keeps_disks(image):
         disks = attach(own, *(layouts.data_disk(one) for one in server.volumes), rescue)
     else:
@@ -52,47 +82,46 @@ def rescue_machine(server: Server, region: Region) -> Boot:
     if server.config_drive:
         disks["sr0"] = _config_drive(server, password=not keeps_disks(image))
     bench = Bench(disks)
-    root, named = _root_of_rescue(bench, rescue)
-    tree = root.content.root if root.content else None
-    name = text_at(tree, "etc/hostname").strip() if tree else "rescue"
-    kernel = System().release[1]
-    return Boot(start(bench, root, name or "rescue", kernel, named))
-
-
-def _root_of_rescue(bench: Bench, rescue: Disk) -> tuple[Block, str]:
-    """Return what a rescue system takes for its root: with clashing names, the wrong one."""
-    mine = rescue.partitions[0].content
-    assert mine is not None
     by_label = mine.label == RESCUE_LABEL
+    root, fs = _taken_for_root(bench, mine, by_label=by_label)
     named = f"LABEL={mine.label}" if by_label else f"UUID={mine.uuid}"
+    name = text_at(fs.tree, "etc/hostname").strip() or "rescue"
+    return Boot(start(bench, root, fs, name, KERNEL, named))
+
+
+def _entry(password: str) -> str:
+    return people.hashed(password) if password else "*"
+
+
+def _taken_for_root(bench: Bench, mine: FileSystem, *, by_label: bool) -> tuple[Block, FileSystem]:
+    """Return what a rescue system takes for its root: with clashing names, the wrong one."""
     same = [
-        one
-        for one in bench.all()
-        if one.content and one.content.root
-        and (one.content.label == mine.label if by_label else one.content.uuid == mine.uuid)
-    ]  # fmt: skip
-    others = [one for one in same if one.content is not mine]
-    return (others or same)[0], named
+        (block, fs)
+        for block, fs in _trees(bench)
+        if (fs.label == mine.label if by_label else fs.uuid == mine.uuid)
+    ]
+    return next(((block, fs) for block, fs in same if fs is not mine), same[0])
 
 
-def _fresh_disk(server: Server, image: Image | None) -> Disk:
+def _trees(bench: Bench) -> list[tuple[Block, FileSystem]]:
+    """Return the devices that hold files, with their file systems."""
+    held = ((one, one.content) for one in bench.all())
+    return [(block, fs) for block, fs in held if fs is not None and fs.root is not None]
+
+
+def _root_of(server: Server, image: Image) -> FileSystem:
+    """Return the root of a rescue system, fresh from its image."""
+    line = [keys.pair_line(server.key_name)] if server.key_name else []
     if is_rescue_system(image):
-        assert image is not None
-        tree, named = rescue_tree(image.name), RESCUE_LABEL
+        user = image.properties.get("rescue_user", "debian")
+        by_key = image.properties.get("rescue_access") == "key"
+        tree = rescue_tree(image.name, user, line if by_key else None)
         uuid = fixed_uuid("disk of image", image.id, "root")
-    else:
-        like = Server(**{**_plain(server), "image_id": image.id if image else ""})
-        plan = layouts.Plan(like, image)
-        line = [keys.pair_line(server.key_name)] if server.key_name else None
-        user = layouts.cloud_user(plan.distro)
-        made = System(plan.distro, plan.version, server.hostname or "rescue", user, "", line)
-        tree, named, uuid = tree_of(made), layouts.ROOT_LABEL, plan.image_uuid("root")
-    return layouts.rescue_disk(image, FileSystem("ext4", uuid, 0, named, tree, 600 << 20))
-
-
-def _plain(server: Server) -> dict[str, object]:
-    names = ("id", "name", "region", "project_id", "user_id", "flavor")
-    return {name: getattr(server, name) for name in names}
+        return FileSystem("ext4", uuid, 0, RESCUE_LABEL, tree, 600 << 20)
+    plan = layouts.Plan(replace(server, image_id=image.id, own_disk=None), image)
+    user, name = layouts.cloud_user(plan.distro), server.hostname or "rescue"
+    made = System(plan.distro, plan.version, name, user, keys=line or None)
+    return FileSystem("ext4", plan.image_uuid("root"), 0, ROOT_LABEL, tree_of(made), 600 << 20)
 
 
 def _config_drive(server: Server, *, password: bool) -> Disk:
@@ -109,58 +138,50 @@ def _config_drive(server: Server, *, password: bool) -> Disk:
 def own_machine(server: Server, region: Region) -> Boot:
     """Boot a server's own system, as far as its disk lets it."""
     disk = own_disk(server, region)
-    bench = Bench({**attach(disk, *(layouts.data_disk(one) for one in server.volumes))})
-    problem = why_no_boot(disk)
+    bench = Bench(attach(disk, *(layouts.data_disk(one) for one in server.volumes)))
+    _open_all(bench)
+    found = _system_on(bench)
+    if found is None:
+        windows = any(one.content and one.content.type == "ntfs" for one in bench.all())
+        return Boot(None, "" if windows else NO_ROOT)
+    root, fs = found
+    problem = _why_no_login(bench, root, fs)
     if problem:
         return Boot(None, problem)
-    _open_all(bench)
-    root = root_block(bench)
-    if root is None or root.content is None or root.content.root is None:
-        return Boot(None, "no root file system found")
-    tree = root.content.root
+    _relabel(bench, fs.tree)
+    name = text_at(fs.tree, "etc/hostname").strip() or server.hostname
+    machine = start(bench, root, fs, name, KERNEL, f"UUID={fs.uuid}")
+    _mount_by_fstab(machine, fstab_rows(text_at(fs.tree, "etc/fstab")))
+    return Boot(machine)
+
+
+def _relabel(bench: Bench, tree: Node) -> None:
+    """Give all files their SELinux contexts anew when /.autorelabel asks for it."""
     if find(tree, ".autorelabel"):
         del tree.children[".autorelabel"]
-        for block in bench.all():
-            if block.content and block.content.root:
-                label(block.content.root)
-    name = text_at(tree, "etc/hostname").strip() or server.hostname
-    rows = fstab_rows(text_at(tree, "etc/fstab"))
-    machine = start(bench, root, name, System().release[1], f"UUID={root.content.uuid}")
-    _mount_by_fstab(machine, rows)
-    return Boot(machine)
+        for _, fs in _trees(bench):
+            label(fs.tree)
 
 
 def _mount_by_fstab(machine: Machine, rows: list[list[str]]) -> None:
     for row in rows:
         block = machine.bench.find(row[0])
-        if len(row) < 3 or block is None or block.content is None:
+        fs = block.content if block else None
+        if len(row) < 3 or block is None or fs is None:
             continue
         if row[2] == "swap":
             machine.swaps.append(block.path)
-        elif row[1] != "/" and block.content.root is not None:
-            fs = block.content
-            options = ["rw", "relatime"]
-            machine.ns.mounts.append(Mount(row[1].rstrip("/"), block.path, fs, fs.root, options))  # type: ignore[arg-type]
+        elif row[1] != "/" and fs.root is not None:
+            where = row[1].rstrip("/")
+            machine.ns.mounts.append(Mount(where, block.path, fs, fs.tree, ["rw", "relatime"]))
 
 
-def why_no_boot(disk: Disk) -> str:
+def _why_no_login(bench: Bench, root: Block, fs: FileSystem) -> str:
     """Return what stops a system from starting as far as a login, nothing if it starts."""
-    bench = Bench(attach(disk))
-    _open_all(bench)
-    root = root_block(bench)
-    if root is None or root.content is None or root.content.root is None:
-        return (
-            ""
-            if any(one.content and one.content.type == "ntfs" for one in bench.all())
-            else ("no root file system found")
-        )
-    if root.content.damaged:
+    if fs.damaged:
         return f"fsck of {root.path} failed: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY"
-    for row in fstab_rows(text_at(root.content.root, "etc/fstab")):
-        problem = _problem_of(bench, row)
-        if problem:
-            return problem
-    return ""
+    rows = fstab_rows(text_at(fs.tree, "etc/fstab"))
+    return next((problem for row in rows if (problem := _problem_of(bench, row))), "")
 
 
 def _problem_of(bench: Bench, row: list[str]) -> str:
@@ -170,22 +191,18 @@ def _problem_of(bench: Bench, row: list[str]) -> str:
     if len(row) < 3 or not known or set(OPTIONAL) & set(options):
         return ""
     block = bench.find(row[0])
-    if block is None and not (row[0].startswith("/dev/vd") and row[0][7:8] not in ("", "a")):
+    if block is None:
         return f"Timed out waiting for device {row[0]}"
-    if block and block.content and row[2] not in (block.content.type, "auto", "none"):
+    if block.content and row[2] not in (block.content.type, "auto", "none"):
         return f"Failed to mount {row[1]}: wrong fs type {row[2]}"
-    if block and block.content and block.content.damaged:
+    if block.content and block.content.damaged:
         return f"fsck of {block.path} failed: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY"
     return ""
 
 
-def root_block(bench: Bench) -> Block | None:
+def _system_on(bench: Bench) -> tuple[Block, FileSystem] | None:
     """Return the device that holds a system's root: the one with an fstab."""
-    for one in bench.all():
-        tree = one.content.root if one.content else None
-        if tree is not None and find(tree, "etc/fstab"):
-            return one
-    return None
+    return next(((one, fs) for one, fs in _trees(bench) if find(fs.tree, "etc/fstab")), None)
 
 
 def _open_all(bench: Bench) -> None:

@@ -44,6 +44,13 @@ class FileSystem:
     passphrase: str = ""
 
     @property
+    def tree(self) -> Node:
+        """Return the root of its files, which swap and the like have not."""
+        if self.root is None:
+            raise ValueError(f"{self.type} holds no files")
+        return self.root
+
+    @property
     def used(self) -> int:
         """Return how many bytes are in use."""
         files = self.root.walk() if self.root else ()

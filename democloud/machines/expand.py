@@ -67,7 +67,7 @@ def _names(session: Session, pattern: str) -> list[str]:
 def _step(session: Session, above: str, part: str) -> list[str]:
     ns = session.machine.ns
     try:
-        names = ns.listing(session.who, above or ".", session.cwd)
+        names = ns.listing(session.who, session.place(above or ".").path)
     except OSError:
         return []
     if part in names or part in (".", ".."):

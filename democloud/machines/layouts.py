@@ -1,6 +1,7 @@
 """Lay out the disks of the demo's servers: some sound, each of the others with its own trouble."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from democloud.machines import keys
 from democloud.machines.disks import GIB, MIB, Disk, FileSystem, Partition
@@ -154,15 +155,14 @@ def _add_swap_and_home(plan: Plan, fs: FileSystem, parts: list[Partition]) -> li
 
 def _add_trouble(plan: Plan, fs: FileSystem) -> None:
     kind = plan.server.disk
-    assert fs.root is not None
     if kind == "damaged":
         fs.damaged = True
-        plant_folder(fs.root, "lost+found", 0o700, Owner())
+        plant_folder(fs.tree, "lost+found", 0o700, Owner())
     if kind == "full":
-        log = plant(fs.root, "var/log/app/debug.log", "DEBUG request took 3 ms\n" * 40)
+        log = plant(fs.tree, "var/log/app/debug.log", "DEBUG request took 3 ms\n" * 40)
         log.bulk = fs.free + fs.size // 20
     if kind == "open-home":
-        home = fs.root.children["home"].children[cloud_user(plan.distro)]
+        home = fs.tree.children["home"].children[cloud_user(plan.distro)]
         home.mode = 0o777
 
 
@@ -170,7 +170,7 @@ def _system(plan: Plan, fstab: list[str]) -> System:
     server = plan.server
     lines = [f"{keys.pair_line(server.key_name)}"] if server.key_name else None
     if server.disk in ("lost-key", "clash", "swap-home", "lvm", "luks"):
-        lines = None
+        lines = []
     if server.disk == "wrong-key":
         lines = [wrong_key()]
     text = "# /etc/fstab: static file system information.\n" + "".join(f"{one}\n" for one in fstab)
@@ -271,4 +271,4 @@ def _windows(plan: Plan) -> Disk:
 def _lvm_uuid(uuid: str) -> str:
     plain = uuid.replace("-", "")
     cuts = (0, 6, 10, 14, 18, 22, 26, 32)
-    return "-".join(plain[start:end] for start, end in zip(cuts, cuts[1:], strict=False))
+    return "-".join(plain[start:end] for start, end in pairwise(cuts))

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from democloud.machines.disks import MIB, Bench, Block, Disk, FileSystem, dashed, tags
@@ -40,13 +41,13 @@ class Machine:
     holders: dict[int, tuple[str, str]] = field(default_factory=dict)
     swaps: list[str] = field(default_factory=list)
     devices: Node = field(default_factory=folder)
+    #: it was shut down: whatever still runs on it does nothing any more
+    over: bool = False
 
     @property
     def root(self) -> Node:
         """Return the root of its tree."""
-        mount = self.ns.at("/")
-        assert mount is not None
-        return mount.root
+        return self.ns.mounts[0].root
 
     def users(self, base: str = "/") -> dict[str, User]:
         """Return who /etc/passwd names."""
@@ -120,15 +121,16 @@ def users_in(text: str) -> dict[str, User]:
     return found
 
 
-def start(bench: Bench, root: Block, hostname: str, kernel: str, root_is: str) -> Machine:
+def start(
+    bench: Bench, root: Block, fs: FileSystem, hostname: str, kernel: str, root_is: str
+) -> Machine:
     """Boot: mount the root, and the file systems that are no disk's."""
-    assert root.content is not None and root.content.root is not None
     options = ["rw", "relatime"]
-    if root.content.type == "ext4":
+    if fs.type == "ext4":
         options += ["discard", "errors=remount-ro"]
-    elif root.content.type == "xfs":
+    elif fs.type == "xfs":
         options += ["seclabel", "attr2", "inode64", "noquota"]
-    ns = Namespace(Mount("/", root.path, root.content, root.content.root, options))
+    ns = Namespace(Mount("/", root.path, fs, fs.tree, options))
     line = f"BOOT_IMAGE=/boot/vmlinuz-{kernel} root={root_is} ro console=ttyS0,115200"
     machine = Machine(bench, ns, hostname, kernel, line)
     _mount_the_kernels(machine)
@@ -156,11 +158,10 @@ def _mount_the_kernels(machine: Machine) -> None:
 def _proc(machine: Machine) -> Node:
     tree = folder(0o555)
 
-    def made(path: str, text: "object") -> None:
+    def made(path: str, text: Callable[[], str]) -> None:
         *above, name = path.split("/")
         place = plant_folder(tree, "/".join(above))
-        assert callable(text)
-        place.children[name] = Node("file", 0o444, made=lambda: str(text()).encode())
+        place.children[name] = Node("file", 0o444, made=lambda: text().encode())
 
     made("cmdline", lambda: machine.command_line + "\n")
     made("version", lambda: f"Linux version {machine.kernel} (gcc 12.2.0) #1 SMP\n")

@@ -27,10 +27,16 @@ class Session:
     base: str = "/"
     env: dict[str, str] = field(default_factory=dict)
     columns: int = 80
-    #: the time a command may not go beyond when the connection is gone
+    #: tells a command that waits to end: nobody is there any more, or Ctrl-C was typed
     gone: Callable[[], bool] = field(default=lambda: False)
     last: int = 0
-    history: list[str] = field(default_factory=list)
+    #: the roots and directories outside a chroot's shell
+    outside: list[tuple[str, str]] = field(default_factory=list)
+
+    def place(self, path: str, *, follow: bool = True) -> Place:
+        """Walk to a path."""
+        ns = self.machine.ns
+        return ns.place(self.who, path, self.cwd, follow=follow, base=self.base)
 
     def hold(self) -> None:
         """Say where this session stands, so that umount can tell."""
@@ -67,6 +73,8 @@ class Run:
     out: Sink
     err: Sink
     terminal: bool = False
+    #: asks for a line that is not shown; None where there is no terminal
+    hidden: Callable[[], bytes] | None = None
     #: written when the machine's lock is let go: a slow reader must not hold others up
     pending: list[tuple[Sink, bytes]] = field(default_factory=list)
 
@@ -99,6 +107,17 @@ class Run:
         with self.unlocked():
             return self.source()
 
+    def secret(self, question: str) -> str:
+        """Ask for a word that is not shown; without a terminal it is the input's next line."""
+        if self.hidden is None:
+            line, _, rest = self.stdin().partition(b"\n")
+            self.source = lambda: rest
+            return line.decode(errors="replace")
+        self.write(question.encode())
+        with self.unlocked():
+            line = self.hidden()
+        return line.decode(errors="replace")
+
     @property
     def machine(self) -> Machine:
         """Return the system it runs on."""
@@ -119,8 +138,7 @@ class Run:
 
     def place(self, path: str, *, follow: bool = True) -> Place:
         """Walk to a path."""
-        session = self.session
-        return self.machine.ns.place(self.who, path, session.cwd, follow=follow, base=session.base)
+        return self.session.place(path, follow=follow)
 
     def full(self, path: str) -> str:
         """Return the whole path, seen from outside a chroot, with links followed."""
@@ -188,6 +206,8 @@ def execute(run: Run, args: list[str]) -> int:
     """Run one command, alone on its machine, and return its status."""
     try:
         with run.machine.lock:
+            if run.machine.over:
+                raise Leave(255)
             return dispatch(run, args)
     finally:
         run.flush()

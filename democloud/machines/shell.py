@@ -1,14 +1,24 @@
 """Read a command line as a shell does, in small: words, quotes, variables, > >> < | && || ;."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 
 from democloud.machines.expand import expand, expand_one
 from democloud.machines.run import Run, Session, execute
 
-OPERATORS = (";", "&&", "||", "|", ">", ">>", "<", "2>", "2>>", "&", "2>&1", "&>")
+JOINTS = (";", "&&", "||", "&")
+TOKEN = re.compile(
+    r"""
+    (?P<blank>[ \t\r]+|\#[^\n]*)
+    | (?P<operator>2>&1|2>>|2>|&>|&&|\|\||>>|[;|&<>\n])
+    | (?P<word>(?:\\.|'[^']*'|"(?:\\.|[^"\\])*"|[^\s;|&<>'"\\])+)
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
+#: a pipeline of commands, each of raw words, and what joins it to the next
+Part = tuple[list[list[str]], str]
 Write = Callable[[bytes], None]
 
 
@@ -20,6 +30,8 @@ class Streams:
     out: Write
     err: Write
     terminal: bool = False
+    #: asks for a line that is not shown, on a terminal
+    hidden: Callable[[], bytes] | None = None
 
 
 @dataclass
@@ -41,84 +53,50 @@ class Syntax(ValueError):
 def run_line(session: Session, line: str, streams: Streams) -> int:
     """Run a whole line; its status is that of what ran last."""
     try:
-        parts = _split(line)
-    except (Syntax, ValueError) as problem:
+        _run_parts(session, _split(line), streams)
+    except Syntax as problem:
         streams.err(f"bash: {problem}\n".encode())
         session.last = 2
-        return 2
+    return session.last
+
+
+def _run_parts(session: Session, parts: list[Part], streams: Streams) -> None:
     wanted = True
     for pipeline, joint in parts:
         if wanted and pipeline:
             session.last = _pipe(session, pipeline, streams)
-        if joint in ("&&", "||"):
-            wanted = (session.last == 0) is (joint == "&&")
-        else:
-            wanted = True
-    return session.last
+        wanted = joint not in ("&&", "||") or (session.last == 0) is (joint == "&&")
 
 
-def _split(line: str) -> list[tuple[list[list[str]], str]]:
+def _split(line: str) -> list[Part]:
     """Cut a line into pipelines and what joins each to the next."""
-    parts: list[tuple[list[list[str]], str]] = []
+    parts: list[Part] = []
     pipeline: list[list[str]] = [[]]
-    for token in [*_tokens(line), ";"]:
-        if token == "|":
+    for one in [*_words(line), ";"]:
+        if one == "|":
             pipeline.append([])
-        elif token in (";", "&&", "||", "&"):
-            if not pipeline[-1] and (len(pipeline) > 1 or token in ("&&", "||")):
-                raise Syntax(f"syntax error near unexpected token `{token}'")
-            parts.append((pipeline if pipeline[-1] else [], token))
+        elif one in JOINTS:
+            if not pipeline[-1] and (len(pipeline) > 1 or one in ("&&", "||")):
+                raise Syntax(f"syntax error near unexpected token `{one}'")
+            parts.append((pipeline if pipeline[-1] else [], one))
             pipeline = [[]]
         else:
-            pipeline[-1].append(token)
+            pipeline[-1].append(one)
     return parts
 
 
-def _tokens(line: str) -> list[str]:
-    """Return the raw words and operators; quotes stay until variables are filled in."""
-    found, word, quote, number = [], "", "", 0
-    while number < len(line):
-        one = line[number]
-        number += 1
-        if quote:
-            word += one
-            if one == "\\" and quote == '"' and number < len(line):
-                word += line[number]
-                number += 1
-            quote = "" if one == quote else quote
-        elif one == "\\" and number < len(line):
-            word += one + line[number]
-            number += 1
-        elif one in "'\"":
-            quote, word = one, word + one
-        elif one == "#" and not word:
-            break
-        elif one in " \t\n;|&<>":
-            operator = _operator(line, number - 1, word)
-            if operator[:1] == "2" and word == "2":
-                word = ""
-            found += [word] if word else []
-            word = ""
-            if operator:
-                found.append(operator)
-                number += len(operator.removeprefix("2") if operator[0] == "2" else operator) - 1
-        else:
-            word += one
-    if quote:
-        raise Syntax(f"unexpected EOF while looking for matching `{quote}'")
-    return found + ([word] if word else [])
-
-
-def _operator(line: str, at: int, word: str) -> str:
-    if line[at] == "\n":
-        return ";"
-    if word == "2" and line[at] == ">":
-        rest = "2" + line[at : at + 3]
-        return next(one for one in ("2>&1", "2>>", "2>") if rest.startswith(one))
-    for one in ("&>", "&&", "||", ">>", ";", "|", "&", ">", "<"):
-        if line.startswith(one, at):
-            return one
-    return ""
+def _words(line: str) -> Iterator[str]:
+    """Yield the raw words and operators; quotes stay until variables are filled in."""
+    at = 0
+    while at < len(line):
+        found = TOKEN.match(line, at)
+        if found is None:
+            raise Syntax(f"unexpected EOF while looking for matching `{line[at]}'")
+        at = found.end()
+        if found["operator"]:
+            yield ";" if found["operator"] == "\n" else found["operator"]
+        elif found["word"]:
+            yield found["word"]
 
 
 def _pipe(session: Session, pipeline: list[list[str]], streams: Streams) -> int:
@@ -126,7 +104,7 @@ def _pipe(session: Session, pipeline: list[list[str]], streams: Streams) -> int:
     source, status = streams.stdin, 0
     for number, words in enumerate(pipeline):
         if number == len(pipeline) - 1:
-            return _one(session, words, Streams(source, streams.out, streams.err, streams.terminal))
+            return _one(session, words, replace(streams, stdin=source))
         held = bytearray()
         status = _one(session, words, Streams(source, held.extend, streams.err))
         kept = bytes(held)
@@ -153,6 +131,7 @@ def _one(session: Session, words: list[str], streams: Streams) -> int:
     name, *args = simple.words or ["true"]
     held = bytearray()
     run = Run(session, name, streams.stdin, streams.out, streams.err, streams.terminal)
+    run.hidden = streams.hidden
     if simple.into:
         run.out, run.terminal = held.extend, False
     if simple.quiet:
@@ -162,7 +141,8 @@ def _one(session: Session, words: list[str], streams: Streams) -> int:
     try:
         if simple.source:
             with session.machine.lock:
-                data = session.machine.ns.read(session.who, simple.source, session.cwd)
+                path = session.place(simple.source).path
+                data = session.machine.ns.read(session.who, path)
             run.source = _reader(data)
         status = execute(run, args)
         if simple.into:
@@ -178,31 +158,36 @@ def _nowhere(_data: bytes) -> None:
 
 
 def _redirected(session: Session, raw: list[str]) -> Simple:
+    """Fill in the words of a command, and take out of them where it reads and writes."""
     simple, left = Simple(), list(raw)
     while left:
-        token = left.pop(0)
-        if token in (">", ">>", "&>"):
-            simple.into, simple.append = (
-                expand_one(session, left.pop(0)) if left else "",
-                token == ">>",
-            )
-            simple.both = simple.both or token == "&>"
-        elif token == "<":
-            simple.source = expand_one(session, left.pop(0)) if left else ""
-        elif token in ("2>", "2>>"):
-            simple.quiet = bool(left and left.pop(0))
-        elif token == "2>&1":
+        one = left.pop(0)
+        if one in (">", ">>", "&>"):
+            simple.into, simple.append = _target(session, left), one == ">>"
+            simple.both = simple.both or one == "&>"
+        elif one == "<":
+            simple.source = _target(session, left)
+        elif one in ("2>", "2>>"):
+            simple.quiet = bool(_target(session, left))
+        elif one == "2>&1":
             simple.both = True
         else:
-            simple.words += expand(session, token)
+            simple.words += expand(session, one)
     return simple
+
+
+def _target(session: Session, left: list[str]) -> str:
+    if not left:
+        raise Syntax("syntax error near unexpected token `newline'")
+    return expand_one(session, left.pop(0))
 
 
 def _store(session: Session, simple: Simple, data: bytes) -> None:
     ns, who = session.machine.ns, session.who
     with session.machine.lock:
-        node = ns.place(who, simple.into, session.cwd).node
-        if node and node.kind == "char":
+        place = session.place(simple.into)
+        if place.node and place.node.kind == "char":
             return
+        node = place.node
         old = node.read() if node and node.kind == "file" and simple.append else b""
-        ns.write(who, simple.into, old + data, session.cwd)
+        ns.write(who, place.path, old + data)

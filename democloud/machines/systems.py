@@ -86,7 +86,11 @@ The programs included with the {system} system are free software;
 the exact distribution terms for each program are described in the
 individual files in /usr/share/doc/*/copyright.
 """
-SELINUX = "# This file controls the state of SELinux on the system.\nSELINUX=enforcing\nSELINUXTYPE=targeted\n"
+SELINUX = """\
+# This file controls the state of SELinux on the system.
+SELINUX=enforcing
+SELINUXTYPE=targeted
+"""
 
 
 @dataclass
@@ -223,16 +227,13 @@ def _context(path: str) -> str:
     return next((kind for start, kind in kinds.items() if path.startswith(start)), "usr_t")
 
 
-def rescue_tree(name: str) -> Node:
-    """Return the tree of a rescue system: as a Debian's, with nobody but root."""
-    root = tree_of(
-        System(hostname="rescue", passwords=True, fstab="LABEL=rescue / ext4 defaults 0 1\n")
-    )
-    plant(
-        root,
-        "etc/motd",
-        f"\n{name}\nYour old disk is not mounted: see lsblk, then mount it on /mnt.\n",
-    )
+def rescue_tree(name: str, user: str, keys_of_user: list[str] | None) -> Node:
+    """Return the tree of a rescue system: a Debian's, that takes passwords."""
+    fstab = "LABEL=rescue / ext4 defaults 0 1\n"
+    system = System(hostname="rescue", user=user, fstab=fstab, keys=keys_of_user, passwords=True)
+    root = tree_of(system)
+    hint = "Your old disk is not mounted: see lsblk, then mount it on /mnt.\n"
+    plant(root, "etc/motd", f"\n{name}\n{hint}")
     return root
 
 

@@ -109,8 +109,7 @@ class Namespace:
         return stack[-1]
 
     def _top(self) -> Place:
-        mount = self.at("/")
-        assert mount is not None
+        mount = self.mounts[0]
         return Place("/", mount.root, mount.root, "", mount)
 
     def _step(self, who: Who, here: Place, name: str) -> Place:
@@ -221,8 +220,7 @@ class Namespace:
     def rmdir(self, who: Who, path: str, cwd: str = "/") -> None:
         """Remove an empty directory."""
         place = self._existing(who, path, cwd)
-        assert place.node is not None
-        if place.node.kind != "dir":
+        if place.node is None or place.node.kind != "dir":
             raise refuse(errno.ENOTDIR, path)
         if place.node.children:
             raise refuse(errno.ENOTEMPTY, path)
@@ -230,21 +228,27 @@ class Namespace:
         place.parent.touch()
 
     def rename(self, who: Who, old: str, new: str, cwd: str = "/") -> None:
-        """Move within one file system, over what is there, as rename(2) does."""
+        """Move within one file system, over what is there, as the system call does."""
         source, goal = self._existing(who, old, cwd), self.place(who, new, cwd, follow=False)
         self.may_change(who, goal)
         if source.mount is not goal.mount:
             raise refuse(errno.EXDEV, new)
-        assert source.node is not None
-        _may_replace(source.node, goal)
+        moved = self._node(source, old)
+        _may_replace(moved, goal)
         if f"{goal.path}/".startswith(f"{source.path}/"):
             if goal.path == source.path:
                 return
             raise refuse(errno.EINVAL, new)
         del source.parent.children[source.name]
-        goal.parent.children[goal.name] = source.node
+        goal.parent.children[goal.name] = moved
         source.parent.touch()
         goal.parent.touch()
+
+    @staticmethod
+    def _node(place: Place, path: str) -> Node:
+        if place.node is None:
+            raise refuse(errno.ENOENT, path)
+        return place.node
 
     def change(self, who: Who, path: str, cwd: str = "/", *, follow: bool = True) -> Node:
         """Return a node whose mode, owner or time the asker may change."""

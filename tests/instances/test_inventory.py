@@ -55,7 +55,7 @@ def test_what_a_row_shows(demo, synced, instance_named):
     )  # fmt: skip
     assert web.flavor_ram == 7168 and web.flavor_disk == 50 and web.config_drive
     assert {address["kind"] for address in web.addresses} == {"fixed", "floating"}
-    assert web.primary_address.startswith("203.0.113.")
+    assert web.primary_address.startswith("127.77.1.")
     assert instance_named("db-archive").volume_backed
     assert instance_named("billing").locked
     assert instance_named("vpn").in_rescue_since

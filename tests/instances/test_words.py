@@ -215,6 +215,12 @@ def test_the_next_steps_name_this_machine(acme, alice):
     assert all(str(step.title) for step in row.steps)
 
 
+def test_the_ssh_line_names_a_port_of_the_account(acme, alice):
+    row = told(acme, alice, "READY")
+    row.instance.account.machine_port = 22000
+    assert row.ssh_command.endswith(" -p 22000 root@203.0.113.7")
+
+
 @pytest.mark.parametrize("state", sorted(set(State) - IN_RESCUE))
 def test_no_steps_where_there_is_nothing_to_do(acme, alice, state):
     row = told(acme, alice, state)

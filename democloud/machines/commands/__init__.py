@@ -4,11 +4,24 @@ from democloud.machines.commands import (
     changes,
     checks,
     devices,
+    editing,
     files,
     mounts,
+    people,
     system,
     usage,
     volumes,
 )
 
-__all__ = ["changes", "checks", "devices", "files", "mounts", "system", "usage", "volumes"]
+__all__ = [
+    "changes",
+    "checks",
+    "devices",
+    "editing",
+    "files",
+    "mounts",
+    "people",
+    "system",
+    "usage",
+    "volumes",
+]

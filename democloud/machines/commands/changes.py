@@ -1,21 +1,21 @@
-"""Change files: mkdir, cp, mv, rm, chmod, chown, ln, touch, tee."""
+"""Change files: mkdir, rmdir, rm, cp, mv, chmod, chown, ln, touch, tee, chcon."""
 
 import posixpath
 import re
+from collections.abc import Callable
 
 from democloud.machines.run import Fail, Run, command, given, options, value
 from democloud.machines.tree import Node
 from democloud.machines.vfs import Place, refuse
 
 
-def _each(run: Run, paths: list[str], what: str, act: "object") -> int:
+def _each(run: Run, paths: list[str], what: str, act: Callable[[str], object]) -> int:
     """Do something to each path; say in coreutils' words what could not be done."""
     status = 0
     if not paths:
         raise Fail(f"missing operand\nTry '{run.name} --help' for more information.")
     for path in paths:
         try:
-            assert callable(act)
             act(path)
         except OSError as problem:
             run.warn(f"{what} '{path}': {problem.strerror}")
@@ -215,7 +215,8 @@ def chown(run: Run, args: list[str]) -> int:
     found, rest = options(args, "Rhvf", ("recursive", "no-dereference", "reference=", "from="))
     if "--reference" in found:
         like = run.node(found["--reference"])
-        uid, gid = like.uid, like.gid
+        uid: int | None = like.uid
+        gid: int | None = like.gid
         paths = rest
     else:
         owner, *paths = rest or [""]
@@ -294,21 +295,6 @@ def tee(run: Run, args: list[str]) -> int:
     status = _each(run, paths, "", put) if paths else 0
     run.write(data)
     return status
-
-
-@command("truncate")
-def truncate(run: Run, args: list[str]) -> int:
-    """Cut files to a size."""
-    found, paths = options(args, "s:", ("size=",))
-    size = int(value(found, "-s", "--size", otherwise="0"))
-    ns = run.machine.ns
-
-    def cut(path: str) -> None:
-        place = run.place(path)
-        data = place.node.read() if place.node else b""
-        ns.write(run.who, place.path, data[:size].ljust(size, b"\0"))
-
-    return _each(run, paths, "cannot open", cut)
 
 
 @command("chcon", "restorecon")

@@ -27,11 +27,9 @@ def fsck(run: Run, args: list[str]) -> int:
     if len(rest) != 1:
         raise Fail("usage: fsck [-n|-p|-y] [-f] device", USAGE)
     run.need_root(f"Permission denied while trying to open {rest[0]}", FAILED)
-    block = _checkable(run, rest[0])
+    block, fs = _checkable(run, rest[0])
     if run.name == "fsck":
         run.say("fsck from util-linux 2.38.1")
-    fs = block.content
-    assert fs is not None
     if fs.type == "xfs":
         run.say("If you wish to check the consistency of an XFS filesystem or")
         run.say("repair a damaged filesystem, see xfs_repair(8).")
@@ -43,7 +41,7 @@ def fsck(run: Run, args: list[str]) -> int:
     return _check(run, block, fs, found)
 
 
-def _checkable(run: Run, path: str) -> Block:
+def _checkable(run: Run, path: str) -> tuple[Block, FileSystem]:
     block = find_block(run, path)
     if block is None:
         run.complain(VERSION.encode())
@@ -59,7 +57,7 @@ def _checkable(run: Run, path: str) -> Block:
             f"{run.name}: Bad magic number in super-block while trying to open {path}\n".encode()
         )
         raise Fail("", FAILED)
-    return block
+    return block, fs
 
 
 def _check(run: Run, block: Block, fs: FileSystem, found: dict[str, str]) -> int:

@@ -20,7 +20,7 @@ LONG = (
 @command("lsblk")
 def lsblk(run: Run, args: list[str]) -> int:
     """List block devices as a tree."""
-    found, wanted = options(args, "JbpnlfPrdaoO:o:iTI:e:", LONG)
+    found, wanted = options(args, "JbpnlfPrdaOo:iTI:e:", LONG)
     columns = value(found, "-o", "--output", otherwise=DEFAULT).upper().split(",")
     if given(found, "-f", "--fs"):
         columns = WITH_FS.split(",")
@@ -156,20 +156,3 @@ def _tell(run: Run, block: Block, held: dict[str, str], form: str) -> None:
 
 def _safe(text: str) -> str:
     return text.replace("\\", "\\\\").replace(" ", "\\ ")
-
-
-@command("blockdev")
-def blockdev(run: Run, args: list[str]) -> int:
-    """Tell the size of a device, or whether it takes no writes."""
-    found, wanted = options(args, "", ("getsize64", "getro", "getss"))
-    for path in wanted:
-        block = _wanted(run, path)
-        answers = {"--getsize64": block.size, "--getro": int(block.read_only), "--getss": 512}
-        run.say(str(next(answers[name] for name in found)))
-    return 0
-
-
-@command("udevadm", "partprobe")
-def udevadm(_run: Run, _args: list[str]) -> int:
-    """Have nothing to wait for."""
-    return 0

@@ -1,4 +1,4 @@
-"""Look at files: cat, ls, stat, readlink, test, head, tail, grep, wc, find's little sister ls -R."""
+"""Look at files: cat, head, tail, wc, grep, ls, stat, readlink, test."""
 
 import re
 import stat as st
@@ -19,7 +19,7 @@ TYPES = {
 def owner_names(run: Run, node: Node) -> tuple[str, str]:
     """Return the names of a node's user and group, or their numbers."""
     users = {one.uid: name for name, one in run.machine.users(run.session.base).items()}
-    groups = {}
+    groups: dict[int, str] = {}
     try:
         text = run.machine.ns.read(run.who, f"{run.session.base.rstrip('/')}/etc/group").decode()
     except OSError:
@@ -179,11 +179,7 @@ def _list_names(run: Run, names: list[str], *, in_columns: bool) -> None:
 
 def _long(run: Run, name: str, node: Node, found: dict[str, str]) -> list[str]:
     owner, group = (str(node.uid), str(node.gid)) if "-n" in found else owner_names(run, node)
-    size = node.size
-    if "-h" in found and size >= 1024:
-        shown = human(size)
-    else:
-        shown = str(size)
+    shown = human(node.size) if "-h" in found and node.size >= 1024 else str(node.size)
     when = time.strftime("%b %e %H:%M", time.gmtime(node.mtime))
     links = (
         2 + sum(one.kind == "dir" for one in node.children.values()) if node.kind == "dir" else 1

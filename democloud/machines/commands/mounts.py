@@ -1,4 +1,4 @@
-"""Mount and unmount, and show what is mounted: mount, umount, findmnt, df, fuser, swapon."""
+"""Mount and unmount, and show what is mounted: mount, umount, findmnt."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from democloud.machines.commands.tables import as_json, as_pairs, as_raw, as_tab
 from democloud.machines.disks import Block, FileSystem
 from democloud.machines.machine import fstab_rows
 from democloud.machines.run import Fail, Run, command, given, options, value
+from democloud.machines.tree import folder
 from democloud.machines.vfs import Mount
 
 WRONG = (
@@ -71,7 +72,6 @@ def _mount(run: Run, source: str, target: str, wanted: list[str], kind: str) -> 
     fs = _mountable(block, target, kind, wanted)
     if run.machine.ns.at(place.path) in run.machine.mounted(block):
         raise Fail(f"{target}: {block.path} already mounted on {target}.", 32)
-    assert fs.root is not None
     _refuse_twin(run, block, target)
     read_only = "ro" in wanted or block.read_only
     if block.read_only and "ro" not in wanted:
@@ -80,7 +80,7 @@ def _mount(run: Run, source: str, target: str, wanted: list[str], kind: str) -> 
     if held and held.read_only is not read_only:
         raise Fail(f"{target}: {block.path} already mounted on {held.target}.", 32)
     options_now = _effective(["ro" if read_only else "rw", "relatime"], wanted)
-    run.machine.ns.mounts.append(Mount(place.path, block.path, fs, fs.root, options_now))
+    run.machine.ns.mounts.append(Mount(place.path, block.path, fs, fs.tree, options_now))
     return 0
 
 
@@ -117,14 +117,11 @@ def _refuse_twin(run: Run, block: Block, target: str) -> None:
 def _pseudo(run: Run, source: str, target: str, kind: str, wanted: list[str]) -> int:
     like = next((one for one in run.machine.ns.mounts if one.fs.type == kind), None)
     if like is None or kind == "tmpfs":
-        from democloud.machines.tree import folder
-
         fs = FileSystem(kind, "", 384 << 20, root=folder(0o1777))
     else:
         fs = like.fs
-    assert fs.root is not None
     chosen = _effective(["rw", "relatime"], wanted)
-    run.machine.ns.mounts.append(Mount(target, source, fs, fs.root, chosen))
+    run.machine.ns.mounts.append(Mount(target, source, fs, fs.tree, chosen))
     return 0
 
 

@@ -19,7 +19,7 @@ from democloud.machines.vfs import SEARCH, Who
 SHELLS = ("/bin/bash", "/bin/sh", "/usr/bin/bash")
 
 
-@command("true", ":", "set", "trap", "stty", "clear", "reset", "export", "alias", "unset")
+@command("true", ":", "clear", "reset")
 def true(_run: Run, _args: list[str]) -> int:
     """Do nothing, well."""
     return 0
@@ -36,17 +36,6 @@ def echo(run: Run, args: list[str]) -> int:
     """Write words."""
     plain = args[:1] == ["-n"]
     run.write((" ".join(args[1:] if plain else args) + ("" if plain else "\n")).encode())
-    return 0
-
-
-@command("printf")
-def printf(run: Run, args: list[str]) -> int:
-    """Write words by a format of %s and \\n."""
-    form, *words = args or [""]
-    text = form.replace("\\n", "\n").replace("\\t", "\t")
-    for word in words:
-        text = text.replace("%s", word, 1)
-    run.write(text.replace("%s", "").replace("%%", "%").encode())
     return 0
 
 
@@ -74,8 +63,13 @@ def cd(run: Run, args: list[str]) -> int:
 
 
 @command("exit", "logout")
-def leave(_run: Run, args: list[str]) -> int:
-    """End the shell."""
+def leave(run: Run, args: list[str]) -> int:
+    """End the shell, or that of a chroot."""
+    session = run.session
+    if session.outside:
+        session.base, session.cwd = session.outside.pop()
+        session.hold()
+        return 0
     raise Leave(int(args[0]) if args and args[0].isdigit() else 0)
 
 
@@ -122,22 +116,6 @@ def uname(run: Run, args: list[str]) -> int:
     return 0
 
 
-@command("getent")
-def getent(run: Run, args: list[str]) -> int:
-    """Look up a user or group; 2 where there is none."""
-    what, *keys = args or [""]
-    if what not in ("passwd", "group", "shadow", "hosts"):
-        raise Fail(f"Unknown database: {what}", 1)
-    text = run.machine.ns.read(run.who, f"{run.session.base.rstrip('/')}/etc/{what}").decode()
-    rows = [one for one in text.splitlines() if one]
-    found = [
-        one for one in rows if not keys or one.split(":")[0] in keys or one.split(":")[2:3] == keys
-    ]
-    for one in found:
-        run.say(one)
-    return 0 if found else 2
-
-
 @command("env", "printenv")
 def env(run: Run, args: list[str]) -> int:
     """Run a command with variables set, or write all of them."""
@@ -151,19 +129,6 @@ def env(run: Run, args: list[str]) -> int:
     for name, value in run.session.env.items():
         run.say(f"{name}={value}")
     return 0
-
-
-@command("nice", "ionice", "nohup", "timeout", "stdbuf", "setsid", "exec", "command")
-def around(run: Run, args: list[str]) -> int:
-    """Run the command that is named, leaving out how."""
-    if run.name == "command" and args[:1] == ["-v"]:
-        return which(run, args[1:])
-    while args and (args[0].startswith("-") or args[0].rstrip("smh").isdigit()):
-        args = args[1:]
-    if not args:
-        return 0
-    run.name = args[0]
-    return dispatch(run, args[1:])
 
 
 @command("which", "type")
@@ -194,17 +159,19 @@ def sudo(run: Run, args: list[str]) -> int:
 
 @command("chroot")
 def chroot(run: Run, args: list[str]) -> int:
-    """Run a command with another root."""
+    """Run a command with another root; with a shell or nothing, until exit."""
     run.need_root(f"cannot change root directory to '{args[0] if args else ''}'", 125)
     if not args:
         raise Fail("missing operand", 125)
     place = run.place(args[0])
     if place.node is None:
         raise Fail(f"cannot change root directory to '{args[0]}': No such file or directory", 125)
-    rest = args[1:]
+    session, rest = run.session, args[1:]
     if not rest or rest[0] in SHELLS:
-        raise Fail("only chroot DIRECTORY COMMAND works here, not a shell", 126)
-    session = run.session
+        session.outside.append((session.base, session.cwd))
+        session.base, session.cwd = place.path, place.path
+        session.hold()
+        return 0
     before, session.base, session.cwd = (session.base, session.cwd), place.path, place.path
     try:
         run.name = rest[0]
@@ -218,15 +185,6 @@ def date(run: Run, args: list[str]) -> int:
     """Write the time."""
     form = args[0][1:] if args and args[0].startswith("+") else "%a %b %e %H:%M:%S UTC %Y"
     run.say(time.strftime(form, time.gmtime()))
-    return 0
-
-
-@command("uptime")
-def uptime(run: Run, _args: list[str]) -> int:
-    """Write how long the system is up."""
-    minutes = int(run.machine.seconds() // 60)
-    clock = time.strftime("%H:%M:%S", time.gmtime())
-    run.say(f" {clock} up {minutes} min,  1 user,  load average: 0.00, 0.01, 0.00")
     return 0
 
 
@@ -249,10 +207,12 @@ def sleep(run: Run, args: list[str]) -> int:
     return 130 if run.session.gone() else 0
 
 
-@command("nano", "vi", "vim", "less", "more", "top", "systemctl", "apt", "apt-get", "reboot")
+@command("nano", "vi", "vim", "less", "systemctl", "apt", "reboot")
 def absent(run: Run, _args: list[str]) -> int:
     """Say what a system in memory does not have."""
-    run.complain(f"{run.name}: the demo's machines do not have it; type help\n".encode())
+    run.complain(
+        f"{run.name}: the demo's machines do not have it; see what they have: help\n".encode()
+    )
     return 1
 
 
@@ -263,5 +223,5 @@ def show_help(run: Run, _args: list[str]) -> int:
     names = [one for one in sorted(COMMANDS) if one.isalnum()]
     for number in range(0, len(names), 8):
         run.say("  " + " ".join(one.ljust(10) for one in names[number : number + 8]).rstrip())
-    run.say("To change a file: cat FILE, then echo TEXT > FILE or >> FILE, or use sftp.")
+    run.say("To change a file: cat FILE, then sed -i, echo TEXT >> FILE, or sftp.")
     return 0

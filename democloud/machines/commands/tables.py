@@ -43,11 +43,11 @@ def as_table(
     widths = [max((len(line[n]) for line in lines), default=0) for n in range(len(columns))]
     right = [one in NUMBERS or one in ("MAJ:MIN", "RM", "RO") for one in columns]
     for line in lines:
-        cells = (
+        padded = (
             cell.rjust(width) if on_right else cell.ljust(width)
             for cell, width, on_right in zip(line, widths, right, strict=True)
         )
-        run.say(" ".join(cells).rstrip())
+        run.say(" ".join(padded).rstrip())
 
 
 def as_pairs(run: Run, columns: Sequence[str], rows: Sequence[Row]) -> None:

@@ -1,13 +1,16 @@
-"""Tell what is used: df, du, fuser, lsof, swapon, sync."""
+"""Tell what is used: df, du, fuser, lsof, sync."""
 
+from collections.abc import Callable
 from typing import Any
 
 from democloud.machines.commands.devices import find_block
 from democloud.machines.commands.files import human
 from democloud.machines.commands.tables import as_table
 from democloud.machines.disks import FileSystem
-from democloud.machines.run import Fail, Run, command, given, options
+from democloud.machines.run import Run, command, given, options
 from democloud.machines.vfs import Mount
+
+Written = Callable[[float], str]
 
 
 @command("df")
@@ -18,10 +21,12 @@ def df(run: Run, args: list[str]) -> int:
         one for one in run.machine.ns.mounts if one.fs.type not in ("proc", "sysfs", "devpts")
     ]
     inodes = given(found, "-i", "--inodes")
-    size_of = human if given(found, "-h", "--human-readable") else _kilobytes
+    size_of: Written = human if given(found, "-h", "--human-readable") else _kilobytes
     if given(found, "-B", "--block-size"):
-        size_of = str
-    first = "Size" if size_of is human else "1B-blocks" if size_of is str else "1K-blocks"
+        size_of = _bytes_written
+    first = (
+        "Size" if size_of is human else "1B-blocks" if size_of is _bytes_written else "1K-blocks"
+    )
     columns = ["Filesystem", *(["Type"] if "-T" in found else []), "Inodes" if inodes else first]
     columns += ["IUsed", "IFree", "IUse%"] if inodes else ["Used", "Avail", "Use%"]
     columns.append("Mounted on")
@@ -30,14 +35,18 @@ def df(run: Run, args: list[str]) -> int:
     return 0
 
 
+def _bytes_written(size: float) -> str:
+    return str(int(size))
+
+
 def _kilobytes(size: float) -> str:
     return str(int(size) // 1024)
 
 
-def _usage(one: Mount, columns: list[str], size_of: Any, *, inodes: bool) -> dict[str, Any]:
+def _usage(one: Mount, columns: list[str], size_of: Written, *, inodes: bool) -> dict[str, Any]:
     size, used, free = _counts(one.fs) if inodes else _bytes(one.fs)
     share = -(-100 * used // max(1, used + free))
-    written = str if inodes else size_of
+    written = _bytes_written if inodes else size_of
     cells = [one.source, *([one.fs.type] if "Type" in columns else []), written(size)]
     cells += [written(used), written(free), f"{share}%", one.target]
     return dict(zip(columns, cells, strict=True))
@@ -85,39 +94,6 @@ def fuser(run: Run, args: list[str]) -> int:
                 run.complain(b"c")
             run.complain(b"\n")
     return status
-
-
-@command("swapon")
-def swapon(run: Run, args: list[str]) -> int:
-    """Turn swap on, or show what is on."""
-    found, rest = options(args, "s", ("show", "noheadings", "raw", "bytes", "summary"))
-    if rest:
-        run.need_root("only root can do that", 1)
-        for path in rest:
-            block = find_block(run, path)
-            if block is None or block.content is None or block.content.type != "swap":
-                raise Fail(f"{path}: read swap header failed", 255)
-            run.machine.swaps.append(block.path)
-        return 0
-    rows = []
-    for path in run.machine.swaps:
-        block = find_block(run, path)
-        size = block.size if block else 0
-        shown = str(size) if "--bytes" in found else human(size)
-        rows.append({"NAME": path, "TYPE": "partition", "SIZE": shown, "USED": "0B", "PRIO": -2})
-    if rows:
-        columns = ["NAME", "TYPE", "SIZE", "USED", "PRIO"]
-        as_table(run, columns, rows, head="--noheadings" not in found)
-    return 0
-
-
-@command("swapoff")
-def swapoff(run: Run, args: list[str]) -> int:
-    """Turn swap off."""
-    run.need_root("only root can do that", 1)
-    found, rest = options(args, "a")
-    run.machine.swaps = [one for one in run.machine.swaps if "-a" not in found and one not in rest]
-    return 0
 
 
 @command("sync")

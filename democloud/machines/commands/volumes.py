@@ -1,4 +1,4 @@
-"""Find and open what holds further devices: LVM, LUKS, software RAID."""
+"""Find and open what holds further devices: LVM and LUKS."""
 
 import json
 from typing import Any
@@ -9,8 +9,9 @@ from democloud.machines.disks import Block, FileSystem
 from democloud.machines.run import Fail, Run, command, given, options, value
 
 LVM_LONG = (
-    "reportformat=", "units=", "nosuffix", "noheadings", "options=", "activate=", "ignoremonitoring",
-    "sysinit", "yes", "quiet", "separator=", "all", "nameprefixes", "refresh", "cache", "mknodes",
+    "reportformat=", "units=", "nosuffix", "noheadings", "options=", "activate=",
+    "ignoremonitoring", "sysinit", "yes", "quiet", "separator=", "all", "nameprefixes",
+    "refresh", "cache", "mknodes",
 )  # fmt: skip
 FIELDS = {
     "pvs": ["pv_name", "vg_name", "pv_fmt", "pv_attr", "pv_size", "pv_free"],
@@ -97,9 +98,8 @@ def vgchange(run: Run, args: list[str]) -> int:
     names = {one.split("/")[0] for one in rest} or set(members)
     for name in sorted(names):
         if name not in members:
-            run.complain(
-                f'  Volume group "{name}" not found\n  Cannot process volume group {name}\n'.encode()
-            )
+            run.complain(f'  Volume group "{name}" not found\n'.encode())
+            run.complain(f"  Cannot process volume group {name}\n".encode())
             return 5
         if wanted.startswith("n"):
             _let_go(run, name)
@@ -120,14 +120,6 @@ def _let_go(run: Run, name: str) -> None:
             )
             raise Fail("", 5)
     run.machine.bench.groups.discard(name)
-
-
-@command("vgscan", "pvscan", "lvscan")
-def scan(run: Run, _args: list[str]) -> int:
-    """Say which volume groups there are."""
-    for name in run.machine.bench.members():
-        run.say(f'  Found volume group "{name}" using metadata type lvm2')
-    return 0
 
 
 @command("cryptsetup")
@@ -161,9 +153,7 @@ def _open(run: Run, path: str, name: str) -> int:
     if name in run.machine.bench.opened:
         run.complain(f"Device {name} already exists.\n".encode())
         return 5
-    if run.terminal:
-        run.write(f"Enter passphrase for {path}: ".encode())
-    if run.stdin().decode(errors="replace").rstrip("\n") != block.content.passphrase:
+    if run.secret(f"Enter passphrase for {path}: ") != block.content.passphrase:
         run.complain(b"No key available with this passphrase.\n")
         return 2
     run.machine.bench.opened[name] = block.content.inner
@@ -181,10 +171,4 @@ def _close(run: Run, name: str) -> int:
         return 5
     del run.machine.bench.opened[name]
     run.machine.show_devices()
-    return 0
-
-
-@command("mdadm")
-def mdadm(_run: Run, _args: list[str]) -> int:
-    """Know no software RAID: no demo server has one."""
     return 0

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 
 from instances.management.commands.connect_cloud import connect
-from teams.models import Membership, Team, User
+from teams.models import CloudAccount, Membership, Team, User
 
 PASSWORD = "rescue-demo"  # noqa: S105
 CAST = {
@@ -19,6 +19,8 @@ CAST = {
 }
 #: accounts of the demo cloud, and whose they are
 ACCOUNTS = {"Demo-GRA": "Acme Web", "Demo-SBG": "Acme Web", "Demo-Other": "Other Corp"}
+#: where the demo cloud's machines are; no other account allows loopback by itself
+MACHINES = "127.77.0.0/16"
 
 
 class Command(BaseCommand):
@@ -27,6 +29,10 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--credentials", required=True, help="JSON of the demo cloud; - reads standard input"
+        )
+
+        parser.add_argument(
+            "--machine-port", type=int, default=0, help="where the demo cloud's machines answer SSH"
         )
 
     @transaction.atomic
@@ -44,7 +50,11 @@ class Command(BaseCommand):
         for name, team_name in ACCOUNTS.items():
             given = accounts[name]
             credential = {"auth_type": given["auth_type"], "auth": given["auth"]}
-            connect(Team.objects.get(name=team_name), name, given["region_name"], credential)
+            team = Team.objects.get(name=team_name)
+            connect(team, name, given["region_name"], credential)
+            if port := options["machine_port"]:
+                mine = CloudAccount.objects.filter(team=team, name=name)
+                mine.update(machine_port=port, machine_networks=MACHINES)
         self.stdout.write(f"Demo: {len(ACCOUNTS)} cloud accounts.")
 
 
