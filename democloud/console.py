@@ -27,8 +27,21 @@ NORMAL = """\
 
 {image}
 {name} login: """
+BROKEN = """\
+[    0.000000] Linux version 6.1.0-40-cloud-amd64
+[    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=LABEL=cloudimg ro console=ttyS0,115200
+[    0.598120] virtio_blk virtio0: [vda] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)
+[   91.731004] systemd[1]: {problem}
+[   91.731522] systemd[1]: Dependency failed for local-fs.target - Local File Systems.
+You are in emergency mode. After logging in, type "journalctl -xb" to view
+system logs, "systemctl reboot" to reboot, "systemctl default" or "exit"
+to boot into default mode.
 
+Cannot open access to console, the root account is locked.
+See sulogin(8) man page for more details.
 
+Press Enter to continue.
+"""
 FOUND = """\
 [    4.107731] rescue-setup: config drive found, reading meta_data.json
 [    4.322180] rescue-setup: password of root set from admin_pass"""
@@ -65,6 +78,9 @@ def _fingerprints(server: Server, image: Image | None, *, rescued: bool) -> str:
 def boot_text(server: Server, region: Region) -> str:
     """Return plausible boot text; that of the rescue system while in RESCUE."""
     rescued = server.vm_state == "rescued"
+    problem = "" if rescued else boots.why_no_login(server, region)
+    if problem:
+        return BROKEN.format(problem=problem)
     image = region.images.get((server.rescue_image_id if rescued else server.image_id) or "")
     text = RESCUED if rescued else NORMAL
     fingerprints = _fingerprints(server, image, rescued=rescued)

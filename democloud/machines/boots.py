@@ -84,6 +84,8 @@ def rescue_machine(server: Server, region: Region) -> Boot:
     bench = Bench(disks)
     by_label = mine.label == RESCUE_LABEL
     root, fs = _taken_for_root(bench, mine, by_label=by_label)
+    if by_label and fs is not mine:  # made from a rescue image itself, it reads the password too
+        people.set_password(fs.tree, "root", _entry(password_of(server, image)))
     named = f"LABEL={mine.label}" if by_label else f"UUID={mine.uuid}"
     name = text_at(fs.tree, "etc/hostname").strip() or "rescue"
     return Boot(start(bench, root, fs, name, KERNEL, named))
@@ -137,17 +139,11 @@ def _config_drive(server: Server, *, password: bool) -> Disk:
 
 def own_machine(server: Server, region: Region) -> Boot:
     """Boot a server's own system, as far as its disk lets it."""
-    disk = own_disk(server, region)
-    bench = Bench(attach(disk, *(layouts.data_disk(one) for one in server.volumes)))
-    _open_all(bench)
+    bench, problem = _own_bench(server, region), why_no_login(server, region)
     found = _system_on(bench)
-    if found is None:
-        windows = any(one.content and one.content.type == "ntfs" for one in bench.all())
-        return Boot(None, "" if windows else NO_ROOT)
-    root, fs = found
-    problem = _why_no_login(bench, root, fs)
-    if problem:
+    if found is None or problem:
         return Boot(None, problem)
+    root, fs = found
     _relabel(bench, fs.tree)
     name = text_at(fs.tree, "etc/hostname").strip() or server.hostname
     machine = start(bench, root, fs, name, KERNEL, f"UUID={fs.uuid}")
@@ -176,8 +172,22 @@ def _mount_by_fstab(machine: Machine, rows: list[list[str]]) -> None:
             machine.ns.mounts.append(Mount(where, block.path, fs, fs.tree, ["rw", "relatime"]))
 
 
-def _why_no_login(bench: Bench, root: Block, fs: FileSystem) -> str:
-    """Return what stops a system from starting as far as a login, nothing if it starts."""
+def _own_bench(server: Server, region: Region) -> Bench:
+    """Return a server's disks as its own system sees them."""
+    disk = own_disk(server, region)
+    bench = Bench(attach(disk, *(layouts.data_disk(one) for one in server.volumes)))
+    _open_all(bench)
+    return bench
+
+
+def why_no_login(server: Server, region: Region) -> str:
+    """Return what stops a server's own system before a login, nothing if it starts."""
+    bench = _own_bench(server, region)
+    found = _system_on(bench)
+    if found is None:
+        windows = any(one.content and one.content.type == "ntfs" for one in bench.all())
+        return "" if windows else NO_ROOT
+    root, fs = found
     if fs.damaged:
         return f"fsck of {root.path} failed: UNEXPECTED INCONSISTENCY; RUN fsck MANUALLY"
     rows = fstab_rows(text_at(fs.tree, "etc/fstab"))

@@ -176,7 +176,8 @@ def _system(plan: Plan, fstab: list[str]) -> System:
     text = "# /etc/fstab: static file system information.\n" + "".join(f"{one}\n" for one in fstab)
     user = cloud_user(plan.distro)
     name = server.hostname or "server"
-    return System(plan.distro, plan.version, name, user, text, lines)
+    passwords = server.disk == "clash"
+    return System(plan.distro, plan.version, name, user, text, lines, passwords)
 
 
 def _almalinux(plan: Plan) -> Disk:

@@ -73,8 +73,10 @@ def _split(line: str) -> list[Part]:
     parts: list[Part] = []
     pipeline: list[list[str]] = [[]]
     for one in [*_words(line), ";"]:
-        if one == "|":
+        if one == "|" and pipeline[-1]:
             pipeline.append([])
+        elif one == "|":
+            raise Syntax("syntax error near unexpected token `|'")
         elif one in JOINTS:
             if not pipeline[-1] and (len(pipeline) > 1 or one in ("&&", "||")):
                 raise Syntax(f"syntax error near unexpected token `{one}'")
