@@ -54,6 +54,7 @@ DISKS = {
     "cache-2": "full",
     "mail": "lost-key",
     "staging": "swap-home",
+    "web-eu-1": "lost-key",
 }
 Row = tuple[str, str, str, dict[str, Any]]
 ACME_GRA: list[Row] = [

@@ -8,8 +8,9 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
+#: asked with a POST, and changes nothing
+READS = "os-getConsoleOutput"
 PACE = {"rescue_seconds": 2.5, "unrescue_seconds": 1, "other_seconds": 0.5, "pickup_seconds": 0.3}
-LOOK = "os-getConsoleOutput"  # Nova answers it to a POST, but it changes nothing
 HEALTHY: dict[str, Any] = {
     "servers": {},
     "keystone_down": None,
@@ -66,14 +67,14 @@ class Cloud:
         since = self.found[server]["logged"]
         log = self.http.get("/requests", params={"since": since}).json()["requests"]
         ident = self.server(server)["id"]
-        asked = [r["action"] for r in log if r["method"] == "POST" and ident in r["path"]]
-        return [action for action in asked if action != LOOK]
+        acts = [r for r in log if r["method"] == "POST" and r["action"] != READS]
+        return [r["path"] for r in acts if ident in r["path"]]
 
     def posts(self) -> int:
         """Count what the panel ever asked the cloud to do; signing in is not counted."""
         log = self.http.get("/requests").json()["requests"]
-        asked = [r for r in log if r["method"] != "GET" and "/servers/" in r["path"]]
-        return sum(r["action"] != LOOK for r in asked)
+        acts = [r for r in log if r["method"] != "GET" and r["action"] != READS]
+        return sum("/servers/" in r["path"] for r in acts)
 
     def borrow(self, name: str) -> None:
         """Remember how a server was, and how much was asked of the cloud until now."""

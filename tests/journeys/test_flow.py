@@ -71,7 +71,7 @@ def test_a_person_rescues_an_instance_with_the_mouse(
     expect(desk.secret(name)).to_have_text(password)
 
     desk.button(name, "Copy the ssh command").click()
-    line = re.compile(r"ssh -o UserKnownHostsFile=\S+ .* root@203\.0\.113\.\d+")
+    line = re.compile(r"ssh -o UserKnownHostsFile=\S+ .* -p \d+ root@127\.77\.1\.\d+")
     wait_until(lambda: line.fullmatch(copied(desk)) is not None, "the ssh command being copied")
     told.get_by_text(say("Next steps"), exact=True).click()
     expect(told.get_by_text("lsblk -o")).to_be_visible()
