@@ -90,4 +90,4 @@ def test_a_key_is_put_back_in_the_browser(
     desk.search(name)
     desk.leave(name)
     desk.sees(name, "Out of rescue mode")
-    wait_until(lambda: lets_in(target, private), "the key letting its owner in")
+    wait_until(lambda: lets_in(target, private), "the key letting its owner in", 45)
