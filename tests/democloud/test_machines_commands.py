@@ -115,6 +115,18 @@ def test_an_encrypted_disk_opens_with_its_pass_phrase():
     shell("umount /mnt && cryptsetup close old")
 
 
+def test_a_password_reaches_by_the_config_drive_alone():
+    place = Place()
+    image = place.region.images[place.image]
+    place.rescue()
+    assert boots.password_of(place.server, image) == "secret"
+    image.properties["hw_rescue_bus"] = "virtio"  # Nova attaches the drive of the creation
+    assert boots.password_of(place.server, image) == ""
+    del image.properties["hw_rescue_bus"]
+    place.server.config_drive = False
+    assert boots.password_of(place.server, image) == ""
+
+
 # Mounting -----------------------------------------------------------------------------------------
 
 

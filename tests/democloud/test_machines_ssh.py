@@ -233,6 +233,24 @@ def test_sshd_looks_at_rights_as_the_real_one(machines):
         assert machine.run("hostname").out == b"web-3\n"
 
 
+def test_a_password_needs_an_sshd_that_takes_it(machines):
+    def mended(*lines):
+        machines.rescue("web-3")
+        with machines.entered("web-3") as machine:
+            machine.run("mount", "/dev/vdb1", "/mnt")
+            for line in lines:
+                assert machine.run(*line[0], stdin=line[1]).status == 0
+            machine.run("umount", "/mnt")
+        machines.unrescue("web-3")
+
+    mended((("chroot", "/mnt", "chpasswd"), b"debian:my own\n"))
+    assert refused(machines, "web-3", "debian", "my own") == "key_only"
+    config = "/mnt/etc/ssh/sshd_config"
+    mended((("sed", "-i", "s/^\\(PasswordAuthentication\\) no/\\1 yes/", config), b""))
+    with machines.entered("web-3", "debian", "my own") as machine:
+        assert machine.how == "password"
+
+
 # Doors ------------------------------------------------------------------------------------------
 
 
