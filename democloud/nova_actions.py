@@ -112,7 +112,7 @@ def _create_image(call: Call, server: Server, value: Any) -> Answer:
 
 
 def _rebuild(call: Call, server: Server, value: Any) -> Answer:
-    server.save(image_id=value["imageRef"])
+    server.save(image_id=value["imageRef"], disk="sound", own_disk=None)
     busy("rebuilding", "compute_rebuild_instance", "rebuild", "active")(call, server, value)
     body = nova_views.detail(call, server) | {"adminPass": secrets.token_urlsafe(9)}
     return Answer(ACCEPTED, {"server": body})

@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 #: connections at a time: to all machines together, and to one
 MOST, MOST_TO_ONE = 96, 24
+OWN = "own"
 RUNS = ("active", "rescued", "resized")
 
 
@@ -45,7 +46,7 @@ class Door:
         """Serve one connection."""
         connection.setblocking(True)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        key = keys.host_key(self.server, rescued=self.server.vm_state == "rescued")
+        key = keys.host_key(self.server, rescued=self.what != OWN)
         line = Line(connection, machine, key)
         self.lines.append(line)
         line.serve()
@@ -70,7 +71,7 @@ class Door:
 
 def what_runs(server: Server) -> str:
     """Name what a server's machine runs, so that another rescue is another machine."""
-    return f"rescue {server.rescues}" if server.vm_state == "rescued" else "own"
+    return f"rescue {server.rescues}" if server.vm_state == "rescued" else OWN
 
 
 class Doors:

@@ -13,6 +13,7 @@ import pytest
 
 from democloud.machines import keys
 from democloud.machines.doors import MOST_TO_ONE
+from democloud.seed_images import image_id
 from instances import ssh
 from tests.democloud.machines import (
     PASSWORD,
@@ -275,6 +276,14 @@ def test_what_does_not_boot_does_not_answer_and_says_why(machines):
     wait_until(lambda: machines.answers("staging"), "staging answering")
     machines.act("staging", "stop")
     wait_until(lambda: not machines.answers("staging"), "staging going down")
+
+
+def test_a_rebuild_makes_the_disk_anew(machines):
+    assert not machines.answers("db-replica")
+    machines.act("db-replica", "rebuild", imageRef=image_id("gra", "Debian 12"))
+    wait_until(lambda: machines.answers("db-replica"), "db-replica answering")
+    with machines.entered("db-replica", "debian", None, keys.pair_text("dba")) as machine:
+        assert b"/dev/vda1" in machine.run("findmnt", "/").out
 
 
 def test_a_machine_that_goes_down_ends_what_is_on_it(machines):

@@ -31,7 +31,7 @@ def owner_names(run: Run, node: Node) -> tuple[str, str]:
     return users.get(node.uid, str(node.uid)), groups.get(node.gid, str(node.gid))
 
 
-@command("cat")
+@command("cat", "less", "more")
 def cat(run: Run, args: list[str]) -> int:
     """Write files out."""
     _, paths = options(args, "nAev")

@@ -207,7 +207,16 @@ def sleep(run: Run, args: list[str]) -> int:
     return 130 if run.session.gone() else 0
 
 
-@command("nano", "vi", "vim", "less", "systemctl", "apt", "reboot")
+@command("nano", "vi", "vim")
+def no_editor(run: Run, args: list[str]) -> int:
+    """Say how to change a file without an editor, which a system in memory does not have."""
+    path = args[-1] if args else "FILE"
+    hint = f"echo 'a line' >> {path}, or sed -i 's/this/that/' {path}"
+    run.complain(f"{run.name}: the demo's machines have no editor: {hint}\n".encode())
+    return 1
+
+
+@command("systemctl", "apt", "reboot")
 def absent(run: Run, _args: list[str]) -> int:
     """Say what a system in memory does not have."""
     run.complain(
