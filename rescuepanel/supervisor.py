@@ -135,8 +135,8 @@ class Demo:
         await self.python("migrate", "manage.py", "migrate", "--no-input").run_once()
         for part in self._panel():
             await self._keep(part)
-        seed = ("manage.py", "seed_demo", "--credentials", str(await self._credentials()))
-        seed += ("--machine-port", str(self.machine_port))
+        seed = ["manage.py", "seed_demo", "--credentials", str(await self._credentials())]
+        seed += ["--machine-port", str(self.machine_port)]
         await self.python("seed", *seed).run_once()
         await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         await self._until(self._ready, "The panel")

@@ -126,6 +126,19 @@ def test_seed_demo_keeps_what_people_changed(monkeypatch):
     assert Membership.objects.get(user__name="Bob").role == "reader"
 
 
+def test_seed_demo_lets_its_own_accounts_reach_the_demo_machines(monkeypatch, teams):
+    theirs = CloudAccount.objects.create(team=teams.acme, name="Another")
+    one = {"auth_type": "x", "region_name": "R", "auth": {"auth_url": "http://k"}}
+    given = json.dumps(dict.fromkeys(("Demo-GRA", "Demo-SBG", "Demo-Other"), one))
+    run(monkeypatch, "seed_demo", credentials="-", stdin=given)
+    assert not CloudAccount.objects.exclude(machine_networks="").exists()
+    run(monkeypatch, "seed_demo", credentials="-", machine_port=22000, stdin=given)
+    ours = CloudAccount.objects.filter(machine_networks="127.77.0.0/16", machine_port=22000)
+    assert ours.count() == 3
+    theirs.refresh_from_db()
+    assert (theirs.machine_networks, theirs.machine_port) == ("", 22)
+
+
 def test_add_member_twice_and_with_another_role(monkeypatch, teams, mallory):
     for role in ("reader", "reader", "member"):
         said = run(monkeypatch, "add_member", "Acme Web", "Mallory@example.org", role=role)
