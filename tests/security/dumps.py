@@ -25,9 +25,10 @@ def database(url: str) -> list[bytes]:
     if url.startswith("postgres"):
         return _postgres(url)
     path = Path(url.removeprefix("sqlite:///"))
-    files = [file.read_bytes() for file in path.parent.glob(f"{path.name}*")]
     with closing(sqlite3.connect(path)) as link:
         tables = link.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        # Who closes last removes the write-ahead log: while this is open, its files stay.
+        files = [file.read_bytes() for file in path.parent.glob(f"{path.name}*")]
         cells = [
             str(value).encode()
             for (table,) in tables
