@@ -32,7 +32,7 @@ journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'
-	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py compilemessages --locale fr
+	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py compilemessages --locale fr --ignore .venv
 
 lock: $(VENV)/.dev ## renew requirements*.lock from pyproject.toml
 	@scripts/lock
