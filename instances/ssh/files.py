@@ -123,14 +123,15 @@ class Files:
                 raise Changed
             kept = like or (_file(b"", there) if there else None)
             beside = f"{path.rpartition('/')[0]}/.rescue-panel-{secrets.token_hex(6)}"
-            with self._explained(sftp, path):
-                try:
+            try:
+                # Asked before the half-written file goes: with it goes the fullness.
+                with self._explained(sftp, path):
                     self._fill(sftp, _raw(beside), data, kept)
                     sftp.replace(_raw(beside), _raw(path))
-                except Status:
-                    with contextlib.suppress(Status):
-                        sftp.remove_name(_raw(beside))
-                    raise
+            except (Status, FileTrouble):
+                with contextlib.suppress(Status):
+                    sftp.remove_name(_raw(beside))
+                raise
 
     def keep_beside(self, path: str, stamp: str, *, root: str = ROOT) -> tuple[File, str]:
         """Copy a file beside itself before it is changed; return it and the copy's path.
@@ -188,7 +189,8 @@ class Files:
         """Return the file of that name, or ``None`` when there is a place for one."""
         if not _names_below(path, root):
             raise NotAFile
-        _expect(self._walk(sftp, path.rpartition("/")[0], root), stat.S_ISDIR, path)
+        folder = path.rpartition("/")[0] or "/"
+        _expect(self._walk(sftp, folder, root), stat.S_ISDIR, folder)
         try:
             found = self._walk(sftp, path, root)
         except Status as status:

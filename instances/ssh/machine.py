@@ -88,7 +88,7 @@ class _Exchange:
                 raise TimedOut
             self._feed()
             # Nothing tells when the server takes more of stdin.
-            self._poll.poll(1000 * min(left, 0.02 if self._stdin else 1.0))
+            self._wait(min(left, 0.02 if self._stdin else 1.0))
             self._read()
         status = self._channel.exit_status
         return Output(status if 0 <= status < 256 else -1, bytes(self._out), bytes(self._err))
@@ -99,16 +99,27 @@ class _Exchange:
             return not (self._channel.recv_ready() or self._channel.recv_stderr_ready())
         return False
 
+    def _wait(self, seconds: float) -> None:
+        if self._channel.eof_received:  # what is polled stays ready from then on
+            self._channel.status_event.wait(seconds)
+        else:
+            self._poll.poll(1000 * seconds)
+
     def _ended(self) -> bool:
         return self._channel.exit_status_ready()
 
     def _feed(self) -> None:
         channel = self._channel
-        while self._stdin and channel.send_ready():
-            self._stdin = self._stdin[channel.send(self._stdin[:65536]) :]
-        if self._stdin == b"":
-            channel.shutdown_write()
-            self._stdin = None
+        try:
+            while self._stdin and channel.send_ready():
+                self._stdin = self._stdin[channel.send(self._stdin[:65536]) :]
+            if self._stdin == b"":
+                channel.shutdown_write()
+                self._stdin = None
+        except OSError:
+            if not channel.closed:
+                raise
+            self._stdin = None  # it ended without reading all of it
 
     def _read(self) -> None:
         channel = self._channel

@@ -18,6 +18,7 @@ class Shell:
     def __init__(self, channel: Channel, wire: Wire) -> None:
         self._channel, self._wire = channel, wire
         channel.settimeout(_PATIENCE)  # of sending alone: reading waits for the file descriptor
+        channel.set_combine_stderr(True)  # a terminal has no stderr: what comes there is shown too
         self._poll = select.poll()
         self._poll.register(channel.fileno(), select.POLLIN)
 
@@ -25,7 +26,8 @@ class Shell:
         """Send all of it; ``TimedOut`` when the machine takes no more."""
         with self._wire.translated():
             while data:
-                sent = self._channel.send(data)
+                with self._wire.within(_PATIENCE + 5.0):
+                    sent = self._channel.send(data)
                 if not sent:
                     raise Gone
                 data = data[sent:]
@@ -40,7 +42,7 @@ class Shell:
 
     def resize(self, cols: int, rows: int) -> None:
         """Tell the machine how large the terminal is now."""
-        with self._wire.translated():
+        with self._wire.translated(), self._wire.within(_PATIENCE):
             self._channel.resize_pty(*self.bounded(cols, rows))
 
     def close(self) -> None:

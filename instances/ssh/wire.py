@@ -34,7 +34,7 @@ class Wire(socket.socket):
 
     def __init__(self, address: Address, port: int, seconds: float) -> None:
         super().__init__(socket.AF_INET if address.version == 4 else socket.AF_INET6)
-        self._end = time.monotonic() + seconds
+        self._ends = [time.monotonic() + seconds]
         self._before_login: int | None = _MOST_BEFORE_LOGIN
         self.overdue = self.flooded = self._hung_up = False
         self.received = 0
@@ -69,7 +69,7 @@ class Wire(socket.socket):
         return super().send(data, flags)
 
     def _look(self) -> None:
-        if time.monotonic() > self._end:
+        if not self.left:
             self.overdue = True
             raise EOFError
 
@@ -82,21 +82,22 @@ class Wire(socket.socket):
     @property
     def left(self) -> float:
         """How many seconds there still are."""
-        return max(0.0, self._end - time.monotonic())
+        return max(0.0, min(self._ends) - time.monotonic())
 
     def logged_in(self) -> None:
         """Lift the limits of before the log-in."""
         self._before_login = None
-        self._end = float("inf")
+        self._ends = [float("inf")]
 
     @contextlib.contextmanager
     def within(self, seconds: float) -> Iterator[None]:
-        """End the connection when this takes longer."""
-        before, self._end = self._end, min(self._end, time.monotonic() + seconds)
+        """End the connection when this takes longer; threads may do so side by side."""
+        end = time.monotonic() + seconds
+        self._ends.append(end)
         try:
             yield
         finally:
-            self._end = before
+            self._ends.remove(end)
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:

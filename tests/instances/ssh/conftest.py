@@ -1,7 +1,8 @@
 """Give the tests of the door a real SSH server, and see that nothing stays open behind it."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -29,14 +30,32 @@ def _nothing_stays_open(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
-    """Give the SSH server most tests share."""
+def _installed() -> None:
     if not sshd.program():
         pytest.skip("OpenSSH's server is not installed: apt-get install openssh-server")
+
+
+@pytest.fixture(scope="session")
+def server(_installed: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sshd.Sshd]:
+    """Give the SSH server most tests share."""
     # Not pytest's own folder: nobody but its owner may look into that.
     served = sshd.Sshd(tmp_path_factory.mktemp("sshd"))
     yield served
     served.stop()
+
+
+@pytest.fixture
+def another(_installed: None, tmp_path: Path) -> Iterator[Callable[..., sshd.Sshd]]:
+    """Start servers for one test: ``another("a name", "an option", keys=("rsa",))``."""
+    running: list[sshd.Sshd] = []
+
+    def start(name: str, *options: str, **more: tuple[str, ...]) -> sshd.Sshd:
+        running.append(sshd.Sshd(tmp_path / name, *options, **more))
+        return running[-1]
+
+    yield start
+    for one in running:
+        one.stop()
 
 
 @pytest.fixture

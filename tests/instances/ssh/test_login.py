@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,8 @@ from tests.instances.ssh.conftest import LOOPBACK
 from tests.services import free_port
 from tests.sshd import PASSWORD, Sshd
 
+Another = Callable[..., Sshd]
+
 
 def test_greeting_shows_the_host_key(server: Sshd, target: Target) -> None:
     found = greet(target)
@@ -43,7 +46,7 @@ def test_a_wrong_password_is_refused(server: Sshd, target: Target, host_key: Hos
 
 
 def test_a_wrong_key_is_refused(server: Sshd, target: Target, host_key: HostKey) -> None:
-    other = server.make_key("other", "rsa").read_text()
+    other = server.make_key("other", "ecdsa").read_text()
     login = Login(server.user, private_key=other)
     with pytest.raises(AuthRefused), connect(target, host_key, login):
         pass
@@ -52,7 +55,7 @@ def test_a_wrong_key_is_refused(server: Sshd, target: Target, host_key: HostKey)
 def test_after_a_wrong_key_the_password_is_tried(
     apart: Sshd, target: Target, host_key: HostKey
 ) -> None:
-    other = apart.make_key("other", "rsa").read_text()
+    other = apart.make_key("other", "ecdsa").read_text()
     with connect(target, host_key, Login("root", PASSWORD, other)) as machine:
         assert machine.how == "password"
 
@@ -78,49 +81,39 @@ def test_what_is_no_key_is_said(server: Sshd, target: Target, host_key: HostKey,
         pass
 
 
-def test_a_server_that_takes_keys_only(tmp_path: Path) -> None:
-    strict = Sshd(tmp_path / "keys", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
+def test_a_server_that_takes_keys_only(another: Another) -> None:
+    strict = another("keys", "PasswordAuthentication no", "KbdInteractiveAuthentication no")
     target = Target("127.0.0.1", strict.port, LOOPBACK)
-    try:
-        pinned = greet(target)
-        with pytest.raises(KeyOnly), connect(target, pinned, Login(strict.user, "secret")):
-            pass
-    finally:
-        strict.stop()
+    pinned = greet(target)
+    with pytest.raises(KeyOnly), connect(target, pinned, Login(strict.user, "secret")):
+        pass
 
 
-def test_the_pinned_key_is_asked_for_among_several(tmp_path: Path) -> None:
+def test_the_pinned_key_is_asked_for_among_several(another: Another) -> None:
     kinds = ("ed25519", "ecdsa", "rsa")
-    several = Sshd(tmp_path / "several", keys=kinds)
+    several = another("several", keys=kinds)
     target = Target("127.0.0.1", several.port, LOOPBACK)
     login = Login(several.user, private_key=several.private_key)
-    try:
-        for kind in kinds:
-            public = (several.folder / f"host_{kind}.pub").read_text().split()
-            pinned = HostKey(public[0], public[1])
-            assert pinned.fingerprint == several.fingerprint(kind)
-            with connect(target, pinned, login) as machine:
-                assert machine.run("true").status == 0
-    finally:
-        several.stop()
+    for kind in kinds:
+        public = (several.folder / f"host_{kind}.pub").read_text().split()
+        pinned = HostKey(public[0], public[1])
+        assert pinned.fingerprint == several.fingerprint(kind)
+        with connect(target, pinned, login) as machine:
+            assert machine.run("true").status == 0
 
 
-def test_a_changed_host_key_is_not_gone_past(tmp_path: Path) -> None:
-    first, second = Sshd(tmp_path / "first"), Sshd(tmp_path / "second", keys=("ecdsa",))
-    try:
-        pinned = greet(Target("127.0.0.1", first.port, LOOPBACK))
-        there = Target("127.0.0.1", second.port, LOOPBACK)
-        with (
-            pytest.raises(HostKeyChanged) as changed,
-            connect(there, pinned, Login(second.user, "secret")),
-        ):
-            pass
-        assert changed.value.found == second.fingerprint("ecdsa")
-        # OpenSSH's own account: nobody tried to log in
-        assert b"Failed" not in (second.folder / "log").read_bytes()
-    finally:
-        first.stop()
-        second.stop()
+def test_a_changed_host_key_is_not_gone_past(another: Another) -> None:
+    first, second = another("first"), another("second", keys=("ecdsa",))
+    pinned = greet(Target("127.0.0.1", first.port, LOOPBACK))
+    there = Target("127.0.0.1", second.port, LOOPBACK)
+    with (
+        pytest.raises(HostKeyChanged) as changed,
+        connect(there, pinned, Login(second.user, "secret")),
+    ):
+        pass
+    assert changed.value.found == second.fingerprint("ecdsa")
+    # OpenSSH's own account: nobody tried to log in
+    assert b"Failed" not in (second.folder / "log").read_bytes()
 
 
 def test_a_closed_port_is_said() -> None:
@@ -128,21 +121,18 @@ def test_a_closed_port_is_said() -> None:
         greet(Target("127.0.0.1", free_port(), LOOPBACK))
 
 
-def test_a_lost_connection_is_said(tmp_path: Path) -> None:
-    doomed = Sshd(tmp_path / "doomed")
+def test_a_lost_connection_is_said(another: Another) -> None:
+    doomed = another("doomed")
     target = Target("127.0.0.1", doomed.port, LOOPBACK)
-    try:
-        login = Login(doomed.user, private_key=doomed.private_key)
-        with connect(target, greet(target), login) as machine:
-            asked = time.monotonic()
-            with pytest.raises(Gone):
-                # The command's parent's parent is this connection's own sshd.
-                machine.run("sh", "-c", "kill -9 $(ps -o ppid= -p $PPID) $PPID; sleep 20")
-            assert time.monotonic() - asked < 15
-            with pytest.raises(Gone):
-                machine.run("true")
-    finally:
-        doomed.stop()
+    login = Login(doomed.user, private_key=doomed.private_key)
+    with connect(target, greet(target), login) as machine:
+        asked = time.monotonic()
+        with pytest.raises(Gone):
+            # The command's parent's parent is this connection's own sshd.
+            machine.run("sh", "-c", "kill -9 $(ps -o ppid= -p $PPID) $PPID; sleep 20")
+        assert time.monotonic() - asked < 15
+        with pytest.raises(Gone):
+            machine.run("true")
 
 
 def test_no_secret_shows(
