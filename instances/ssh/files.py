@@ -29,6 +29,7 @@ from instances.ssh.errors import (
     ProtocolTrouble,
     ReadOnly,
     SshError,
+    TimedOut,
     TooMuch,
 )
 from instances.ssh.facts import Entry, File
@@ -251,9 +252,10 @@ class Files:
         try:
             channel.invoke_subsystem("sftp")
             return Sftp(Pipe(channel))
-        except Exception:
+        except Exception as error:
             channel.close()
-            if self._carrier.is_active() and not self._carrier.wire.overdue:
+            late = isinstance(error, (TimeoutError, TimedOut)) or self._carrier.wire.overdue
+            if self._carrier.is_active() and not late:
                 raise NoFileTransfer from None
             raise
 

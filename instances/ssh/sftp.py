@@ -14,6 +14,7 @@ from paramiko.sftp_attr import SFTPAttributes
 from instances.ssh.errors import ProtocolTrouble, TimedOut, TooMuch
 
 _PIECE = 32768
+_GREETING = 30.0  # seconds that the first answer may take
 _READ_ONLY = 1  # SSH_FXE_STATVFS_ST_RDONLY
 
 
@@ -30,7 +31,7 @@ class Pipe:
 
     def __init__(self, channel: Channel) -> None:
         self.channel = channel
-        self._end, self._budget = time.monotonic() + 30.0, 100_000
+        self._end, self._budget = time.monotonic() + _GREETING, 100_000
         #: False when an answer was left half read: what comes next would be taken for another
         self.in_step = True
 
