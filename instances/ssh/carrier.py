@@ -77,6 +77,8 @@ class Carrier(paramiko.Transport):
         self._channel_handler_table = paramiko.Transport._channel_handler_table | {
             common.MSG_CHANNEL_DATA: self._feed,
             common.MSG_CHANNEL_EXTENDED_DATA: self._feed_extended,
+            common.MSG_CHANNEL_FAILURE: self._ended,
+            common.MSG_CHANNEL_CLOSE: self._ended,
         }
 
     @property
@@ -97,6 +99,27 @@ class Carrier(paramiko.Transport):
         self.auth_handler.auth_interactive(user, handler, done)
         return self.auth_handler.wait_for_response(done)
 
+    def hush(self, channel: Channel) -> None:
+        """Send nothing more on a channel, and wake who waits for it.
+
+        paramiko would close our side at the same moment, while another thread may still be
+        sending: for what comes after that OpenSSH ends the whole connection.
+        """
+        with channel.lock:
+            channel._set_closed()
+
+    def let_go(self, channel: Channel) -> None:
+        """Close our side of a channel, after the last that is sent on it."""
+        self.hush(channel)
+        with channel.lock:
+            owed, channel.active = channel.active, False
+        channel.close()  # what is polled
+        if owed:
+            message = paramiko.Message()
+            message.add_byte(common.cMSG_CHANNEL_CLOSE)
+            message.add_int(channel.remote_chanid)
+            self._send_user_message(message)
+
     def logged_in(self) -> None:
         """Lift the limits of before the log-in."""
         self.wire.logged_in()
@@ -109,10 +132,18 @@ class Carrier(paramiko.Transport):
         if self.ident is not None:
             self.join(5)
 
+    def _parse_disconnect(self, _message: paramiko.Message) -> None:
+        self.wire.hung_up = True
+
     def _parse_few_extensions(self, message: paramiko.Message) -> None:
         _few(message.get_int())
         message.rewind()
         self._parse_ext_info(message)
+
+    def _ended(self, channel: Channel, _message: paramiko.Message) -> None:
+        """Note that the server has closed a channel; our side is closed by who uses it."""
+        self.hush(channel)
+        self._unlink_channel(channel.chanid)
 
     def _feed(self, channel: Channel, message: paramiko.Message) -> None:
         self._check_flow(channel)

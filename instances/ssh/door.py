@@ -15,6 +15,7 @@ from instances.ssh.errors import (
     KeyOnly,
     MoreAsked,
     TimedOut,
+    TooMuch,
 )
 from instances.ssh.facts import HostKey, Login, Target
 from instances.ssh.machine import Machine
@@ -92,9 +93,8 @@ def _offered(carrier: Carrier, user: str) -> list[str]:
     except paramiko.BadAuthenticationType as refusal:
         return [str(name) for name in refusal.allowed_types]
     except paramiko.AuthenticationException:
-        if carrier.is_active():
-            return []
-        raise (TimedOut if carrier.wire.overdue else Gone) from None
+        _check_it_was_said(carrier)
+        return []
 
 
 def _tried(carrier: Carrier, attempt: Callable[[], list[str]], *, last: bool = True) -> bool:
@@ -102,10 +102,7 @@ def _tried(carrier: Carrier, attempt: Callable[[], list[str]], *, last: bool = T
     try:
         more = attempt()
     except paramiko.AuthenticationException as refusal:
-        if carrier.wire.overdue or not carrier.wire.left:
-            raise TimedOut from None
-        if not carrier.is_active():
-            raise Gone from None
+        _check_it_was_said(carrier)
         if isinstance(refusal, paramiko.BadAuthenticationType) and last:
             raise KeyOnly from None
         more = []
@@ -114,6 +111,15 @@ def _tried(carrier: Carrier, attempt: Callable[[], list[str]], *, last: bool = T
     if last:
         raise MoreAsked if more else AuthRefused
     return False
+
+
+def _check_it_was_said(carrier: Carrier) -> None:
+    """Raise when what paramiko calls a refusal was the end of the time, or of the connection."""
+    wire = carrier.wire
+    if wire.overdue or not wire.left:
+        raise TimedOut from None
+    if not carrier.is_active():
+        raise (TooMuch if wire.flooded else Gone) from None
 
 
 class _OneAnswer:

@@ -251,9 +251,9 @@ class Files:
         channel: Channel = self._carrier.open_session(timeout=15.0)
         try:
             channel.invoke_subsystem("sftp")
-            return Sftp(Pipe(channel))
+            return Sftp(Pipe(channel, self._carrier))
         except Exception as error:
-            channel.close()
+            self._carrier.let_go(channel)
             late = isinstance(error, (TimeoutError, TimedOut)) or self._carrier.wire.overdue
             if self._carrier.is_active() and not late:
                 raise NoFileTransfer from None

@@ -42,11 +42,12 @@ class Machine(Files):
         with wire.translated(), wire.within(timeout + _A_MOMENT):
             with wire.within(timeout):
                 channel = self._carrier.open_session(timeout=timeout)
-                channel.exec_command(command)
             try:
+                with wire.within(end - time.monotonic()):
+                    channel.exec_command(command)
                 output = _Exchange(channel, stdin, limit).until(end)
             finally:
-                channel.close()
+                self._carrier.let_go(channel)
         if output.status < 0 and not self._carrier.is_active():
             raise TooMuch if wire.flooded else Gone
         return output
@@ -56,9 +57,13 @@ class Machine(Files):
         wire = self._carrier.wire
         with wire.translated(), wire.within(15.0):
             channel = self._carrier.open_session(timeout=15.0)
-            channel.get_pty("xterm-256color", *Shell.bounded(cols, rows))
-            channel.invoke_shell()
-        return Shell(channel, wire)
+            try:
+                channel.get_pty("xterm-256color", *Shell.bounded(cols, rows))
+                channel.invoke_shell()
+            except Exception:
+                self._carrier.let_go(channel)
+                raise
+        return Shell(channel, self._carrier)
 
 
 def command_line(argv: tuple[str, ...]) -> bytes:

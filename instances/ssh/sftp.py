@@ -11,6 +11,7 @@ from paramiko import sftp
 from paramiko.channel import Channel
 from paramiko.sftp_attr import SFTPAttributes
 
+from instances.ssh.carrier import Carrier
 from instances.ssh.errors import ProtocolTrouble, TimedOut, TooMuch
 
 _PIECE = 32768
@@ -29,8 +30,8 @@ class Status(Exception):
 class Pipe:
     """The channel below SFTP: an errand on it has an end and a most of bytes that come back."""
 
-    def __init__(self, channel: Channel) -> None:
-        self.channel = channel
+    def __init__(self, channel: Channel, carrier: Carrier) -> None:
+        self.channel, self._carrier = channel, carrier
         self._end, self._budget = time.monotonic() + _GREETING, 100_000
         #: False when an answer was left half read: what comes next would be taken for another
         self.in_step = True
@@ -69,7 +70,7 @@ class Pipe:
 
     def close(self) -> None:
         """Close the channel."""
-        self.channel.close()
+        self._carrier.let_go(self.channel)
 
 
 class Sftp(paramiko.SFTPClient):

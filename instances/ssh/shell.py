@@ -2,21 +2,26 @@
 
 import contextlib
 import select
+import threading
+from collections.abc import Iterator
 
 from paramiko.channel import Channel
 
+from instances.ssh.carrier import Carrier
 from instances.ssh.errors import Gone, SshError
-from instances.ssh.wire import Wire
 
+_PIECE = 32768
 _LARGEST = 1000  # columns or rows
 _PATIENCE = 30.0  # seconds
+_MARGIN = 5.0  # the connection has more, for it ends with it
 
 
 class Shell:
     """Bytes both ways. One thread may read while another one writes."""
 
-    def __init__(self, channel: Channel, wire: Wire) -> None:
-        self._channel, self._wire = channel, wire
+    def __init__(self, channel: Channel, carrier: Carrier) -> None:
+        self._channel, self._carrier, self._wire = channel, carrier, carrier.wire
+        self._sending = threading.Lock()
         channel.settimeout(_PATIENCE)  # of sending alone: reading waits for the file descriptor
         channel.set_combine_stderr(True)  # a terminal has no stderr: what comes there is shown too
         self._poll = select.poll()
@@ -24,13 +29,13 @@ class Shell:
 
     def send(self, data: bytes) -> None:
         """Send all of it; ``TimedOut`` when the machine takes no more."""
-        with self._wire.translated():
-            while data:
-                with self._wire.within(_PATIENCE + 5.0):
-                    sent = self._channel.send(data)
+        place = 0
+        while place < len(data):
+            with self._one_at_a_time():
+                sent = self._channel.send(data[place : place + _PIECE])
                 if not sent:
                     raise Gone
-                data = data[sent:]
+            place += sent
 
     def recv(self, timeout: float = 1.0, size: int = 65536) -> bytes | None:
         """Return what came, ``None`` when nothing did, ``b""`` when the shell has ended."""
@@ -42,13 +47,21 @@ class Shell:
 
     def resize(self, cols: int, rows: int) -> None:
         """Tell the machine how large the terminal is now."""
-        with self._wire.translated(), self._wire.within(_PATIENCE):
+        with self._one_at_a_time():
             self._channel.resize_pty(*self.bounded(cols, rows))
 
     def close(self) -> None:
         """End the shell."""
-        with contextlib.suppress(SshError), self._wire.translated(), self._wire.within(5.0):
-            self._channel.close()
+        self._carrier.hush(self._channel)  # who waits to send gives up
+        with contextlib.suppress(SshError), self._one_at_a_time(5.0):
+            self._carrier.let_go(self._channel)
+
+    @contextlib.contextmanager
+    def _one_at_a_time(self, seconds: float = 0.0) -> Iterator[None]:
+        """Send nothing after the end, nor without end."""
+        bound = self._wire.within(seconds or _PATIENCE + _MARGIN)
+        with self._wire.translated(), bound, self._sending:
+            yield
 
     @staticmethod
     def bounded(cols: int, rows: int) -> tuple[int, int]:

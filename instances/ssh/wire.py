@@ -36,7 +36,7 @@ class Wire(socket.socket):
         super().__init__(socket.AF_INET if address.version == 4 else socket.AF_INET6)
         self._ends = [time.monotonic() + seconds]
         self._before_login: int | None = _MOST_BEFORE_LOGIN
-        self.overdue = self.flooded = self._hung_up = False
+        self.overdue = self.flooded = self.hung_up = False
         self.received = 0
         self.settimeout(seconds)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -55,8 +55,9 @@ class Wire(socket.socket):
     def recv(self, size: int, flags: int = 0) -> bytes:
         """Receive, unless it is over."""
         self._look()
-        data = super().recv(size, flags)
-        self._hung_up = not data
+        with self._watched():
+            data = super().recv(size, flags)
+        self.hung_up = not data
         self.received += len(data)
         if self._before_login is not None and self.received > self._before_login:
             self.flooded = True
@@ -66,12 +67,22 @@ class Wire(socket.socket):
     def send(self, data: Any, flags: int = 0) -> int:
         """Send, unless it is over."""
         self._look()
-        return super().send(data, flags)
+        with self._watched():
+            return super().send(data, flags)
 
     def _look(self) -> None:
-        if not self.left:
-            self.overdue = True
+        if self.overdue or not self.left:
+            self.overdue = True  # and for good: half of a packet may have been sent
             raise EOFError
+
+    @contextlib.contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Remember that the other end is gone: paramiko tells it later, or never."""
+        try:
+            yield
+        except ConnectionError:
+            self.hung_up = True
+            raise
 
     def close(self) -> None:
         """Close, and wake who still reads."""
@@ -96,6 +107,9 @@ class Wire(socket.socket):
         self._ends.append(end)
         try:
             yield
+        except Exception:
+            self.overdue |= time.monotonic() >= end  # paramiko's own timers may be the first
+            raise
         finally:
             self._ends.remove(end)
 
@@ -110,13 +124,13 @@ class Wire(socket.socket):
             raise self._meaning(error) from None
 
     def _meaning(self, error: Exception) -> SshError:
-        if self.overdue or isinstance(error, TimeoutError):
+        if self.overdue or not self.left or isinstance(error, TimeoutError):
             return TimedOut()
         if self.flooded:
             return TooMuch()
         if isinstance(error, paramiko.ssh_exception.IncompatiblePeer):
             return TooOld()
-        lost_at_work = self._before_login is None and (self._hung_up or self._closed)
+        lost_at_work = self._before_login is None and (self.hung_up or self._closed)
         if isinstance(error, (EOFError, OSError)) or lost_at_work or not self.received:
             return Gone()
         return ProtocolTrouble()
