@@ -9,9 +9,9 @@ import pytest
 from instances.ssh import HostKey, Login, Machine, Target, connect, greet
 from instances.ssh.carrier import Carrier
 from tests import sshd
+from tests.instances.ssh.disk import Disk
+from tests.instances.ssh.hostile import LOOPBACK
 from tests.services import wait_until
-
-LOOPBACK = ("127.0.0.0/8",)
 
 
 def carriers() -> list[threading.Thread]:
@@ -91,3 +91,11 @@ def apart(server: sshd.Sshd) -> sshd.Sshd:
     if not server.apart:
         pytest.skip("accounts and a disk for one server need root and mounts")
     return server
+
+
+@pytest.fixture
+def disk(machine: Machine, server: sshd.Sshd) -> Disk:
+    """Give the machine's disk, as each test begins with it."""
+    found = Disk(machine, server.root)
+    found.sh("find . -mindepth 1 -delete; umask 022; mkdir etc; printf 'old\\n' >etc/file")
+    return found

@@ -1,6 +1,7 @@
 """SSH servers of the tests' own: they do what no honest one does, and remember what they heard."""
 
 import contextlib
+import logging
 import socket
 import struct
 import threading
@@ -68,10 +69,26 @@ def answering(serve: Callable[[socket.socket], None]) -> Iterator[Target]:
         listener.close()
 
 
+def silent(connection: socket.socket) -> None:
+    """Listen, and say nothing."""
+    while connection.recv(65536):
+        pass
+
+
+def says(data: bytes) -> Callable[[socket.socket], None]:
+    """Return what says one thing, and then nothing."""
+
+    def serve(connection: socket.socket) -> None:
+        connection.sendall(data)
+        silent(connection)
+
+    return serve
+
+
 def packet(kind: int, *parts: bytes) -> bytes:
     """Return an SSH packet as it is before the keys are exchanged."""
     payload = bytes([kind]) + b"".join(parts)
-    padding = 8 - (len(payload) + 5) % 8 + 4
+    padding = 4 + -(len(payload) + 9) % 8
     return struct.pack(">IB", len(payload) + padding + 1, padding) + payload + b"\0" * padding
 
 
@@ -83,8 +100,10 @@ class Heard(Packetizer):
     """Remember what arrives, decrypted."""
 
     log: list[tuple[int, bytes]]
+    awake: threading.Event
 
     def read_message(self) -> tuple[int, paramiko.Message]:
+        self.awake.wait(30)
         kind, message = super().read_message()
         self.log.append((kind, message.asbytes()))
         return kind, message
@@ -99,16 +118,22 @@ class Liar(paramiko.Transport):
     def __init__(self, connection: socket.socket, script: "Script") -> None:
         super().__init__(connection, packetizer_class=Heard)
         self.script = script
-        self.packetizer.log = script.heard  # type: ignore[attr-defined]
+        self.silent = False
+        self.packetizer.log, self.packetizer.awake = script.heard, script.awake
         self.set_log_channel("tests.hostile")
+        logging.getLogger("tests.hostile").disabled = True
         self.add_server_key(script.key)
 
     def _send_message(self, data: paramiko.Message) -> None:
         kind = data.asbytes()[0]
         if kind in self.script.instead:
             self.script.instead[kind](self)
-        elif kind not in self.script.mute:
+            return
+        self.silent = self.silent or kind in self.script.mute
+        if not self.silent:
             super()._send_message(data)  # type: ignore[misc]
+        if kind == common.MSG_CHANNEL_SUCCESS:
+            self.script.granted.set()
 
     def say(self, kind: int, *parts: bytes) -> None:
         """Send a packet of any make."""
@@ -126,7 +151,7 @@ class Script(paramiko.ServerInterface):
     def __init__(self, **steps: Any) -> None:
         self.key: paramiko.PKey = KEY
         self.ways = "password"
-        self.mute: tuple[int, ...] = ()
+        self.mute: tuple[int, ...] = ()  # nothing is said from there on
         self.instead: dict[int, Play] = {}
         self.exec: Play | None = None
         self.shell: Play | None = None
@@ -137,6 +162,9 @@ class Script(paramiko.ServerInterface):
         for name, step in steps.items():
             assert hasattr(self, name), name
             setattr(self, name, step)
+        self.awake = threading.Event()  # while it is not set, nothing is read
+        self.awake.set()
+        self.granted = threading.Event()
         self.heard: list[tuple[int, bytes]] = []
         self.said: list[list[str] | str] = []
         self.sizes: list[tuple[int, int]] = []
@@ -182,6 +210,7 @@ class Script(paramiko.ServerInterface):
         return self._play(self.exec, channel)
 
     def check_channel_pty_request(self, channel: Any, term: bytes, *size: Any) -> bool:
+        self.sizes.append((size[0], size[1]))
         return True
 
     def check_channel_window_change_request(self, channel: Any, *size: Any) -> bool:
@@ -198,8 +227,10 @@ class Script(paramiko.ServerInterface):
         def played() -> None:
             with contextlib.suppress(OSError, EOFError, paramiko.SSHException):
                 assert play
+                self.granted.wait(10)  # what comes earlier would be another test
                 play(channel)
 
+        self.granted.clear()
         if play:
             threading.Thread(target=played, daemon=True).start()
         return play is not None

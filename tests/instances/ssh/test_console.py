@@ -1,5 +1,6 @@
 """Fingerprints from a console: cloud-init's block is found, and nothing is found when in doubt."""
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -47,6 +48,7 @@ def test_whole_keys_count_by_their_fingerprints() -> None:
     assert fingerprints_in(BOOT + both) == [key.fingerprint, other.fingerprint]
 
 
+@pytest.mark.skipif(not shutil.which("ssh-keygen"), reason="ssh-keygen is not installed")
 def test_it_is_what_ssh_keygen_prints(tmp_path: Path) -> None:
     key = pinned()
     public = tmp_path / "key.pub"

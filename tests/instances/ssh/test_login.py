@@ -20,7 +20,7 @@ from instances.ssh import (
     greet,
 )
 from instances.ssh.facts import HostKey
-from tests.instances.ssh.conftest import LOOPBACK
+from tests.instances.ssh.hostile import LOOPBACK
 from tests.services import free_port
 from tests.sshd import PASSWORD, Sshd
 
