@@ -32,6 +32,7 @@ UUID=0bad0bad-0000-4000-8000-000000000000 /var ext4 defaults 0 2
 UUID={data} /boot ext4 defaults 0 2
 UUID={data} /home/../../etc ext4
 UUID={data} /opt ext4
+UUID={data} /etc ext4
 UUID={swap} none swap sw 0 0
 """
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJ0CAkoDuBTgGwUBbrxQDOBGtCvCiw3jMbUTsCNGVB6 old"
@@ -161,6 +162,12 @@ class OldDisk:
         with self.image.open("rb") as image:
             image.seek(begin * MIB)
             return image.read(size * MIB)
+
+    def put(self, number: int, data: bytes) -> None:
+        """Write all of a partition."""
+        with open(self.part(number), "r+b") as raw:
+            raw.write(data)
+        os.sync()
 
 
 def owned(system: RescueSystem, path: str) -> tuple[str, ...]:

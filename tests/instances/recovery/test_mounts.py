@@ -37,6 +37,11 @@ def test_a_look_tells_the_disks(disk, do, machine):
 
 
 def test_a_read_only_mount_changes_not_one_byte(disk, do, machine, system):
+    do("mount", device=disk.part(1), writable=True)
+    system.tell("sh", "-c", "echo x > /mnt/home/x; sync")
+    cut_off = disk.bytes_of(1)  # as the machine left it when it broke: its journal is not empty
+    do("unmount")
+    disk.put(1, cut_off)
     before = disk.bytes_of(1), disk.bytes_of(2)
     job = do("mount", device=disk.part(1))
     assert (job.state, job.problem) == (Job.State.DONE, "")
@@ -52,7 +57,7 @@ def test_a_read_only_mount_changes_not_one_byte(disk, do, machine, system):
 def test_the_old_fstab_is_followed_where_it_may_be(disk, do, machine):
     job = do("mount", device=disk.part(1))
     mounted = {mount.target: mount.source for mount in seen(machine).mounted_below("/mnt")}
-    # Not /var, whose disk is not there, nor /opt, which is not; and nothing that leads out.
+    # Not /var, whose disk is not there, nor /opt, which is not; nothing odd, nothing outside.
     assert mounted == {
         "/mnt": disk.part(1), "/mnt/srv": disk.part(2), "/mnt/boot": disk.part(2),
     }  # fmt: skip
