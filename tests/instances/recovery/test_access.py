@@ -7,6 +7,7 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from django.utils import timezone
 
 from instances import ssh
 from instances.cloud import CloudError
@@ -200,7 +201,7 @@ def errors(kind=ssh.SshError):
     ],
 )
 def test_it_is_tried_often_then_seldom_then_left_to_people(reach, after, wait):
-    moment = now()
+    moment = timezone.now()
     row = Machine(reach=reach, first_tried_at=moment - timedelta(seconds=after))
     expected = None if wait is None else moment + timedelta(seconds=wait)
     assert access._next(row, moment) == expected

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from django.template import Context, Template
 from django.test import Client
+from django.utils import timezone
 
 from instances.disks import Disk, Role, Volume, understand
 from instances.models import Job, Machine, Rescue
-from instances.models.clock import now
 from instances.models.machine import Reach
 from instances.templatetags import machine as tags
 from teams.models import Team
@@ -30,10 +30,10 @@ def url(rescue: Rescue, rest: str = "machine") -> str:
 @pytest.mark.parametrize(
     ("reach", "facts", "words"),
     [
-        ("untried", {"next_at": now()}, ["Trying to log in…", "Trying"]),
-        ("closed", {"next_at": now(), "address": "203.0.113.7", "port": 2222},
+        ("untried", {"next_at": timezone.now()}, ["Trying to log in…", "Trying"]),
+        ("closed", {"next_at": timezone.now(), "address": "203.0.113.7", "port": 2222},
          ["Nothing answers on the SSH port yet", "203.0.113.7", ", port 2222"]),
-        ("silent", {"tried_at": now()}, ["The address does not answer", "Last tried", "Try again"]),
+        ("silent", {"tried_at": timezone.now()}, ["The address does not answer", "Last tried", "Try again"]),
         ("new_key", {"fingerprint": rows.FINGERPRINT},
          ["Compare its host key", rows.FINGERPRINT, "not compared yet", "accept this key"]),
         ("key_changed", {}, ["The host key changed. The password was not sent", "Try again"]),
@@ -54,7 +54,7 @@ def test_how_far_one_gets_is_said(
 
 def test_before_anybody_tried_and_after_it_is_over(door: Client, rescue: Rescue) -> None:
     assert "Trying to log in…" in door.get(url(rescue)).content.decode()
-    Rescue.objects.update(state="CLOSED", ended_at=now())
+    Rescue.objects.update(state="CLOSED", ended_at=timezone.now())
     page = door.get(url(rescue)).content.decode()
     assert "can be worked on while it is in rescue mode" in page
     Rescue.objects.update(state="EXTERNAL", requested_by=None, image_ref="", ended_at=None)
@@ -263,7 +263,7 @@ def test_volumes_are_listed_with_their_depth() -> None:
 
 
 def test_tones_and_icons() -> None:
-    soon = now() + timedelta(seconds=1)
+    soon = timezone.now() + timedelta(seconds=1)
     tones = [tags.reach_tone(Machine(reach=reach, next_at=at))
              for reach, at in (("in", None), ("closed", soon), ("refused", None))]  # fmt: skip
     assert tones == ["ok", "busy", "warn"]
