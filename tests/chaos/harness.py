@@ -53,6 +53,7 @@ class Parts:
             "REDIS_URL": self.redis.url,
             "DOOM_DIR": str(self.doom),
             "ALLOWED_HOSTS": "localhost",
+            "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",
         }
 
     def spawn(self, *command: str) -> "subprocess.Popen[bytes]":

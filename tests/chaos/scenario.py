@@ -32,6 +32,7 @@ def play(parts: "Parts", points: list[str], patience: float) -> dict[str, Any]:
         (parts.doom / f"{row.pk}.dies_at").write_text(point)
         rescues[row.pk] = instance.server_id
         tasks.nudge(row)
+        _die_alone(parts, row, point)
     ready_in = _until(parts, lambda row: row.state in IN_RESCUE, patience)
     result = _counted(parts, "rescue", ready_in) | _passwords(parts)
     _forget_points(parts)
@@ -39,11 +40,22 @@ def play(parts: "Parts", points: list[str], patience: float) -> dict[str, Any]:
         row = Rescue.objects.open().get(instance=instance)
         (parts.doom / f"{row.pk}.dies_at").write_text(point)
         tasks.nudge(rescue.request_exit(instance=_fresh(instance), by=alice))
+        _die_alone(parts, row, point)
     closed_in = _until(parts, lambda row: row.state == State.CLOSED, patience)
     result["exit"] = _counted(parts, "unrescue", closed_in)
     result["passwords_left"] = Rescue.objects.exclude(sealed_password="").count()
     result["worker_kills"] = parts.kills
     return result
+
+
+def _die_alone(parts: "Parts", row: Rescue, point: str) -> None:
+    """Wait for a death at the POST: another's would take the worker away in the middle of it."""
+    waited = time.monotonic() + 30
+    while "POST" in point and not (parts.doom / f"{row.pk}.died").exists():
+        parts.keep_worker_alive()
+        if time.monotonic() > waited:
+            return  # the test says that nobody died there
+        time.sleep(0.1)
 
 
 def _prepare(parts: "Parts") -> User:
