@@ -45,11 +45,6 @@ def host_key(server: Server, *, rescued: bool) -> paramiko.Ed25519Key:
     return made_from(f"host {server.nonce} {server.id} {which}")
 
 
-def another_host_key(server: Server) -> paramiko.Ed25519Key:
-    """Return a key the console never printed."""
-    return made_from(f"impostor {server.nonce} {server.id}")
-
-
 def printed_password(server: Server) -> str:
     """Return the password that an image makes up at a rescue and shows on the console."""
     digest = hashlib.sha256(f"{server.nonce} {server.id} {server.rescues}".encode()).hexdigest()
