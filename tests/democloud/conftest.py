@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.democloud.machines import Machines, running_machines
 from tests.services import ROOT, running_democloud
 
 
@@ -90,3 +91,17 @@ def demo(running: Demo) -> Demo:
     running.control("POST", "reset")
     running._tokens.clear()
     return running
+
+
+@pytest.fixture(scope="session")
+def answering() -> Iterator[Machines]:
+    """Return a democloud whose machines answer SSH."""
+    with running_machines() as found:
+        yield found
+
+
+@pytest.fixture
+def machines(answering: Machines) -> Machines:
+    """Return it as it is after its start."""
+    answering.ask("POST", "reset")
+    return answering
