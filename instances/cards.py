@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from instances.lifecycle import BROKEN, State
-from instances.models import Grant, Rescue
+from instances.models import Grant, Machine, Rescue
 from teams.models import Team
 from teams.permissions import Right, may
 
@@ -34,6 +34,8 @@ class Card:
     #: the password appears by itself, in the browser of the one who asked
     reveals: bool
     buttons: list[Button]
+    #: how far the panel gets into the machine, once it tried
+    machine: Machine | None = None
     #: what staff asked for and this person may answer or withdraw
     grants: list[Grant] = field(default_factory=list)
     #: staff who act for this person may ask for the password, and did already
@@ -60,6 +62,7 @@ def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
         shows_password=may_operate and rescue.shows_password_to(user),
         reveals=may_operate and rescue.reveals_automatically_for(user),
         buttons=_buttons(rescue) if may_operate else [],
+        machine=getattr(rescue, "machine", None),
         **leave_of(rescue, user),
     )
 

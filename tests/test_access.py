@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from instances.models import Dismissal, Grant, Job
 from rescuepanel import health, urls
-from teams import acting, invitations, outbox, webhooks
+from teams import acting, gates, invitations, outbox, webhooks
 from teams.models import Delivery, Impersonation, SSHKey, User
 from teams.permissions import Role
 from tests import access_table
@@ -233,6 +233,8 @@ def plain_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     """Answer thousands of refusals without drawing a page for each."""
     for status in (403, 404):
         monkeypatch.setattr(urls, f"handler{status}", _plain(status), raising=False)
+    # The gate draws nothing but what a wrong method gets.
+    monkeypatch.setattr(gates, "render", lambda request, template, status: _plain(status)(request))
 
 
 def _plain(status: int) -> Any:
@@ -240,6 +242,7 @@ def _plain(status: int) -> Any:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(400)
 @each_section
 def test_each_person_fares_as_the_table_says(
     section: str, world: Any, plain_refusals: None

@@ -74,6 +74,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
                 "acting_by",
                 "exit_requested_by",
                 "holder",
+                "machine",
             )
             .order_by("-created_at")
         )
