@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -123,6 +124,19 @@ async def check_password(request: Request) -> Response:
     return JSONResponse({"accepted": accepted})
 
 
+async def put_user(request: Request) -> Response:
+    """Change what is known of a user (by name): email, password, enabled, password_expired."""
+    cloud = _cloud(request)
+    user = cloud.user_named(request.path_params["name"])
+    if user is None:
+        return JSONResponse({"error": "there is no such user"}, 404)
+    try:
+        cloud.users[user.id] = replace(user, **_changes(await request.body()))
+    except (ValueError, TypeError, BadKnob) as problem:
+        return JSONResponse({"error": str(problem)}, 400)
+    return Response(None, 204)
+
+
 def _outsider(cloud: Cloud, server: Server, *, admin: bool) -> Token:
     ident = f"{0xC11:032x}"
     cloud.users.setdefault(ident, User(ident, OUTSIDER, "", {}))
@@ -209,6 +223,7 @@ ROUTES = [
     Route("/_demo/requests", on_loopback(get_requests), methods=["GET"]),
     Route("/_demo/requests", on_loopback(delete_requests), methods=["DELETE"]),
     Route("/_demo/servers", on_loopback(get_servers), methods=["GET"]),
+    Route("/_demo/users/{name}", on_loopback(put_user), methods=["PUT"]),
     Route("/_demo/password-check", on_loopback(check_password), methods=["POST"]),
     Route("/_demo/outside/{server}/{action}", on_loopback(outside), methods=["POST"]),
     Route("/_demo/reset", on_loopback(reset), methods=["POST"]),

@@ -140,6 +140,9 @@ def _told(cloud: Cloud, ident: str) -> dict[str, Any]:
 def _find_user(cloud: Cloud, wanted: dict[str, Any]) -> User | None:
     if "id" in wanted:
         return cloud.users.get(wanted["id"])
+    domain = wanted.get("domain", DOMAIN)
+    if domain.get("id", DOMAIN["id"]) != DOMAIN["id"] or domain.get("name", "Default") != "Default":
+        return None
     return cloud.user_named(wanted.get("name", ""))
 
 
@@ -150,6 +153,10 @@ def _by_password(cloud: Cloud, given: dict[str, Any]) -> User:
         user.password.encode(), str(wanted.get("password")).encode()
     ):
         raise Refusal(401, UNAUTHORIZED)
+    if not user.enabled:
+        raise Refusal(401, UNAUTHORIZED)
+    if user.password_expired:
+        raise Refusal(401, f"The password is expired and needs to be changed for user: {user.id}.")
     return user
 
 
@@ -299,6 +306,26 @@ def show_project(call: Call) -> Answer:
     return Answer(200, {"project": _project(call, project)})
 
 
+def show_user(call: Call) -> Answer:
+    """Return a user, to who it is."""
+    user = call.cloud.users.get(call.param("id"))
+    if user is None or user.id != call.who.user_id:
+        raise Refusal(
+            403, "You are not authorized to perform the requested action: identity:get_user."
+        )
+    shown: dict[str, Any] = {"email": user.email} if user.email else {}
+    shown |= {
+        "id": user.id,
+        "name": user.name,
+        "domain_id": DOMAIN["id"],
+        "enabled": user.enabled,
+        "password_expires_at": None,
+        "options": {},
+        "links": {"self": f"{call.base}/identity/v3/users/{user.id}"},
+    }
+    return Answer(200, {"user": shown})
+
+
 SERVICE = Service("keystone", _prepare, _refuse, _mark)
 TOKENS = {"GET": show_token, "HEAD": show_token, "POST": issue_token, "DELETE": revoke_token}
 
@@ -322,6 +349,7 @@ ROUTES = [
     Route("/identity/v3/auth/projects", SERVICE.endpoint(my_projects)),
     Route("/identity/v3/projects", SERVICE.endpoint(my_projects)),
     Route("/identity/v3/projects/{id}", SERVICE.endpoint(show_project)),
+    Route("/identity/v3/users/{id}", SERVICE.endpoint(show_user)),
     Route(
         "/identity/v3/users/{user}/application_credentials",
         SERVICE.endpoint(_checked),

@@ -74,6 +74,7 @@ def lab_seed() -> Seed:
             name,
             "lab",
             {project_id(one): held for one, held in roles.items()},
+            email=f"{name}@example.org",
         )
         for name, roles in ROLES.items()
     ]

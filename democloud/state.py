@@ -44,6 +44,9 @@ class User:
     name: str
     password: str
     roles: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    email: str = ""
+    enabled: bool = True
+    password_expired: bool = False
 
 
 @dataclass(frozen=True)

@@ -230,6 +230,32 @@ def openid_connect() -> dict[str, Any]:
     return {"openid_connect": {"APPS": [app], "OAUTH_PKCE_ENABLED": True}}
 
 
+def keystone_sign_in(*, plain_http: bool) -> dict[str, str]:
+    """Return address, name and domain of the Keystone that lets people in; none: no such."""
+    url = text("KEYSTONE_SIGN_IN_URL", "").rstrip("/")
+    name = text("KEYSTONE_SIGN_IN_NAME", "OpenStack")
+    domain = text("KEYSTONE_SIGN_IN_DOMAIN", "Default")
+    if not url:
+        return {}
+    # The value may hold a password by mistake: the sentence never repeats it.
+    if not re.fullmatch(r"https?://[^\s/@?#]+(/[^\s@?#]*)?/v3", url) or len(url) > 300:
+        raise ImproperlyConfigured(
+            "KEYSTONE_SIGN_IN_URL must be Keystone's v3 address,"
+            " like https://keystone.example.org/v3."
+        )
+    if url.startswith("http:") and not plain_http:
+        raise ImproperlyConfigured(
+            "KEYSTONE_SIGN_IN_URL must begin with https://;"
+            " plain http is for hosts in CLOUD_PRIVATE_NETWORKS alone."
+        )
+    for setting, value in (("NAME", name), ("DOMAIN", domain)):
+        if len(value) > 64 or not value.isprintable():
+            raise ImproperlyConfigured(
+                f"KEYSTONE_SIGN_IN_{setting} must be one line of at most 64 characters."
+            )
+    return {"url": url, "name": name, "domain": domain}
+
+
 def email(default: str = "console:") -> dict[str, Any]:
     """Return mail settings for EMAIL_URL: smtp://, smtps://, smtp+tls://, file:, console:."""
     url = urlsplit(text("EMAIL_URL", default))

@@ -233,6 +233,9 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 CLOUD_AUTH_HOSTS = [host.lower() for host in env.hosts("CLOUD_AUTH_HOSTS")]
 CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS", "127.0.0.0/8" if DEMO else "")
 
+# A cloud whose own names and passwords let people in too
+KEYSTONE_SIGN_IN = env.keystone_sign_in(plain_http=bool(CLOUD_PRIVATE_NETWORKS))
+
 # A file outside the database that the audit trail's head is appended to
 AUDIT_HEADS = env.text("AUDIT_HEADS", "")
 

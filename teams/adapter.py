@@ -15,7 +15,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -32,6 +31,7 @@ NEEDED = (
     "unknown_account",
     "new_address",
     "address_taken",
+    "cloud_sign_in",
 )
 PROOFS = {
     "reauthenticate": gettext_lazy("use your password"),
@@ -151,7 +151,7 @@ class OtherAdapter(DefaultSocialAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         """Let in new people whose address is verified and who are invited, or all if so set."""
         verified = [one.email for one in sociallogin.email_addresses if one.verified is True]
-        if verified and (settings.OPEN_SIGN_UP or _invited(verified[0])):
+        if verified and (settings.OPEN_SIGN_UP or invitations.waits_for(verified[0])):
             return True
         page = render(request, "account/signup_closed.html", {"verified": verified}, status=403)
         raise ImmediateHttpResponse(page)
@@ -161,13 +161,6 @@ def invited_by(request: HttpRequest) -> Invitation | None:
     """Return the invitation whose secret came along with a request."""
     token = request.POST.get("invitation") or request.GET.get("invitation") or ""
     return invitations.find(token) if token else None
-
-
-def _invited(email: str) -> bool:
-    waiting = Invitation.objects.filter(
-        email__iexact=email, accepted_at=None, withdrawn_at=None, expires_at__gt=timezone.now()
-    )
-    return waiting.exists()
 
 
 def _ways(request: HttpRequest) -> str:

@@ -91,6 +91,14 @@ def find(token: str) -> Invitation | None:
     return found if found and found.is_open else None
 
 
+def waits_for(email: str) -> bool:
+    """Tell whether an invitation for this address is open."""
+    waiting = Invitation.objects.filter(
+        email__iexact=email, accepted_at=None, withdrawn_at=None, expires_at__gt=timezone.now()
+    )
+    return waiting.exists()
+
+
 def look_up(token: str) -> Invitation | None:
     """Return the invitation of a link, also one that no longer works."""
     related = Invitation.objects.select_related("team", "invited_by")

@@ -67,6 +67,9 @@ account/second-factor                  GET,POST   +  +   +   +   +   +    403 40
 account/passkey                        POST       +  +   +   +   +   +    403 403 403
 account/with/<str:provider_id>         POST       +  +   +   +   +   +    403 403 403   oidc
 account/with/<str:provider_id>/back    GET        +  +   +   +   +   +    403 403 403   oidc
+account/keystone                       GET,POST   +  +   +   +   +   +    403 403 403
+account/keystone/address               POST       +  +   +   +   +   +    403 403 403
+account/keystone/confirm/<str:key>     GET,POST   +  +   +   +   +   +    403 403 403   word
 
 # Oneself
 account                                GET,POST   in +   +   +   +   +    403 403 403

@@ -22,6 +22,7 @@ from instances.cloud.errors import (
 from instances.cloud.facts import Accepted, Image, Server
 from instances.cloud.guard import check_address
 from instances.cloud.inquiry import Inquiry, Trait, inquire, inquire_regions
+from instances.cloud.people import CloudUser, NotProven, prove
 
 __all__ = [
     "Accepted",
@@ -29,6 +30,7 @@ __all__ = [
     "Broken",
     "Cloud",
     "CloudError",
+    "CloudUser",
     "Conflict",
     "Forbidden",
     "Found",
@@ -37,6 +39,7 @@ __all__ = [
     "Inquiry",
     "Invalid",
     "Limited",
+    "NotProven",
     "Refused",
     "Server",
     "Silent",
@@ -47,4 +50,5 @@ __all__ = [
     "inquire",
     "inquire_regions",
     "open_account",
+    "prove",
 ]

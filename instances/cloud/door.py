@@ -84,7 +84,7 @@ class Cloud:
         wire = session.Session(
             auth=loader.load_from_options(**credential["auth"]),
             session=guarded_session(patience),
-            verify=credential.get("cacert") or (credential.get("verify", True) and _authorities()),
+            verify=credential.get("cacert") or (credential.get("verify", True) and authorities()),
             timeout=GET_TIMEOUT,
             redirect=False,
             app_name="rescue-panel",
@@ -314,7 +314,7 @@ class Cloud:
         return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
 
 
-def _authorities() -> str | bool:
+def authorities() -> str | bool:
     """Return the certificates to trust: the operator's bundle, else the usual ones."""
     return os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
 

@@ -1,6 +1,7 @@
 """People, teams, what they connect and are told, and what was done by whom."""
 
 from .account import CloudAccount
+from .cloud_person import CloudPerson
 from .delivery import Delivery, Webhook
 from .invitation import Invitation
 from .key import SSHKey
@@ -11,6 +12,7 @@ from .trail import AuditEntry
 __all__ = [
     "AuditEntry",
     "CloudAccount",
+    "CloudPerson",
     "Delivery",
     "Impersonation",
     "Invitation",

@@ -34,6 +34,8 @@ account/reset/done                     nobody
 account/reset/<base36:uidb36>-<str:key> nobody  uid reset
 account/second-factor                  dora-at-the-door
 account/with/<str:provider_id>/back    nobody
+account/keystone                       nobody
+account/keystone/confirm/<str:key>     nobody
 invitations/<str:token>                zoe
 
 # Oneself

@@ -62,6 +62,7 @@ def house(
         return
     folder = tmp_path_factory.mktemp("house")
     provider = {"OIDC_ISSUER": "https://id.example.org", "OIDC_CLIENT_ID": "p"}
+    provider["KEYSTONE_SIGN_IN_URL"] = "https://keystone.example.org/v3"
     ours = {"REDIS_URL": f"{redis_server.url[:-1]}1", "OPEN_SIGN_UP": "1"}
     with running_demo(folder, **ours, **provider, OIDC_CLIENT_SECRET="s") as demo:
         Cloud.of_credentials(folder / "data/credentials.json").heal()

@@ -59,6 +59,10 @@ def test_good_settings_start_in_secure_mode() -> None:
         ("CSRF_TRUSTED_ORIGINS", "panel.example.org", "CSRF_TRUSTED_ORIGINS must hold origins"),
         ("CSRF_TRUSTED_ORIGINS", "https://a.example/", "CSRF_TRUSTED_ORIGINS must hold origins"),
         ("LOG_LEVEL", "LOUD", "LOG_LEVEL must be one of"),
+        ("KEYSTONE_SIGN_IN_URL", "keystone.example.org", "KEYSTONE_SIGN_IN_URL must be Keystone's"),
+        ("KEYSTONE_SIGN_IN_URL", "https://k.example/v2.0", "KEYSTONE_SIGN_IN_URL must be Keystone"),
+        ("KEYSTONE_SIGN_IN_URL", "https://a:pw@k.example/v3", "KEYSTONE_SIGN_IN_URL must be Key"),
+        ("KEYSTONE_SIGN_IN_URL", "http://10.2.0.1:5000/v3", "KEYSTONE_SIGN_IN_URL must begin with"),
         ("SECRET_KEY_FILE", "/no/such/file", "Both SECRET_KEY and SECRET_KEY_FILE"),
     ],
 )
@@ -125,3 +129,23 @@ def test_a_url_no_parser_knows_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setenv("DATABASE_URL", "postgres://host:notaport/x")
     with pytest.raises(ImproperlyConfigured, match="DATABASE_URL"):
         env.database()
+
+
+def test_a_keystone_is_read_whole_and_by_default_there_is_none(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("URL", "NAME", "DOMAIN"):
+        monkeypatch.delenv(f"KEYSTONE_SIGN_IN_{name}", raising=False)
+    assert env.keystone_sign_in(plain_http=False) == {}
+    url = "https://cloud.example.org:5000/identity/v3"
+    monkeypatch.setenv("KEYSTONE_SIGN_IN_URL", f"{url}/")
+    expected = {"url": url, "name": "OpenStack", "domain": "Default"}
+    assert env.keystone_sign_in(plain_http=False) == expected
+    monkeypatch.setenv("KEYSTONE_SIGN_IN_DOMAIN", "two\nlines")
+    with pytest.raises(ImproperlyConfigured, match="KEYSTONE_SIGN_IN_DOMAIN"):
+        env.keystone_sign_in(plain_http=False)
+
+
+def test_plain_http_to_keystone_is_for_permitted_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEYSTONE_SIGN_IN_URL", "http://10.2.0.1:5000/v3")
+    assert env.keystone_sign_in(plain_http=True)["url"] == "http://10.2.0.1:5000/v3"
