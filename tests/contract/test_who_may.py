@@ -185,3 +185,34 @@ def test_revoked_token(cloud: Cloud) -> None:
 
     answer = requests.get(f"{url}/servers", headers={"X-Auth-Token": token}, timeout=30)
     assert (answer.status_code, answer.json()) == (401, NO_TOKEN)
+
+
+@pytest.mark.parametrize("domain", [{"name": "Nowhere"}, {"id": "nowhere"}])
+def test_a_user_of_another_domain_is_another(cloud: Cloud, domain: dict[str, str]) -> None:
+    identity = by_password("carol", "lab")
+    identity["password"]["user"]["domain"] = domain
+    answer = sign_in(cloud, identity)
+
+    assert (answer.status_code, answer.json()) == (401, NO_TOKEN)
+
+
+def test_a_user_without_a_project_reads_about_itself_alone(cloud: Cloud) -> None:
+    answer = sign_in(cloud, by_password("carol", "lab"))
+    carol, bob = (
+        sign_in(cloud, by_password(name, "lab")).json()["token"]["user"]["id"]
+        for name in ("carol", "bob")
+    )
+    url = cloud.as_("carol").config.get_auth_args()["auth_url"]
+    token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
+    own, other = (
+        requests.get(f"{url}/users/{ident}", headers=token, timeout=30) for ident in (carol, bob)
+    )
+
+    assert own.status_code == 200
+    known = {"id": carol, "name": "carol", "email": "carol@example.org", "enabled": True}
+    assert known.items() <= own.json()["user"].items()
+    assert set(own.json()["user"]) == {
+        "id", "name", "email", "enabled", "domain_id", "password_expires_at", "options", "links"
+    }  # fmt: skip
+    sentence = "You are not authorized to perform the requested action: identity:get_user."
+    assert other.json()["error"] == {"code": 403, "message": sentence, "title": "Forbidden"}

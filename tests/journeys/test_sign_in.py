@@ -22,14 +22,16 @@ NEW = "a-quite-new-word-9"
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimpleNamespace]:
-    """Give a demo that knows a provider; by name, as passkeys are bound to names."""
+def house(tmp_path_factory: pytest.TempPathFactory, democloud: str) -> Iterator[SimpleNamespace]:
+    """Give a demo that knows a provider and a cloud; by name, as passkeys are bound to names."""
     with running_provider() as issuer:
         provider = {
             "OIDC_ISSUER": issuer,
             "OIDC_NAME": "Example ID",
             "OIDC_CLIENT_ID": CLIENT,
             "OIDC_CLIENT_SECRET": SECRET,
+            "KEYSTONE_SIGN_IN_URL": democloud,
+            "KEYSTONE_SIGN_IN_NAME": "My Cloud",
         }
         with running_demo(tmp_path_factory.mktemp("house"), **provider) as demo:
             url = f"http://localhost:{demo.port}"
@@ -190,6 +192,43 @@ def test_the_provider_lets_in_whom_it_knows(
     page.get_by_role("textbox").fill("sam")
     page.get_by_role("button").first.click()
     page.wait_for_url(re.compile(re.escape(house.url)))
+    inside(page)
+
+
+def enter_by_cloud(page: Page, say: Say, user: str, password: str = "demo") -> None:
+    page.locator("[name=username]").fill(user)
+    page.locator("[name=password]").fill(password)
+    expect(page.locator("[name=domain]")).to_have_value("Default")
+    press(page, say("Sign in"))
+
+
+@pytest.mark.parametrize(("language", "user"), [("en", "alice"), ("fr", "rita")])
+def test_the_clouds_own_password_joins_an_account_and_opens_it(
+    arrive: Any, house: SimpleNamespace, language: str, user: str
+) -> None:
+    page, say = arrive(language)
+    cloud = say("Sign in with %(provider)s") % {"provider": "My Cloud"}
+    follow(page, cloud)
+    expect(page.get_by_role("heading", name=cloud)).to_be_visible()
+    enter_by_cloud(page, say, user, "wrong")
+    expect(page.locator("#sign-in-problem")).to_be_visible()
+    enter_by_cloud(page, say, user)
+    to = "sam@example.org"
+    page.locator("[name=email]").fill(to)
+    before = len(letters(house.mail, to))
+    press(page, say("Send the link"))
+    expect(page.get_by_role("heading", name=say("Look into your mail"))).to_be_visible()
+    wait_until(lambda: len(letters(house.mail, to)) > before, "the mail")
+    page.goto(link_in(letters(house.mail, to)[-1]))
+    enter(page, say, "sam", PASSWORD)  # the address has an account: only its owner goes on
+    page.locator("[name=password]").fill(PASSWORD)
+    press(page, say("Confirm"))
+    expect(page.get_by_role("main").get_by_text(to)).to_be_visible()
+    enter_by_cloud(page, say, user)
+    page.wait_for_url("**/account")
+    leave(page)
+    follow(page, cloud)
+    enter_by_cloud(page, say, user)
     inside(page)
 
 
