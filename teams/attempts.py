@@ -9,18 +9,19 @@ from django.http import HttpRequest
 ALLOWED, ALLOWED_IN_ALL, WITHIN = 10, 100, 5 * 60
 
 
-def begin(request: HttpRequest) -> bool:
+def begin(request: HttpRequest, account: str = "") -> bool:
     """Count a try before it is made; tell whether it may be made.
 
-    Nobody locks others out: from another address the account stays open.
+    Nobody locks others out: from another address the account stays open. What is tried is the
+    account with the posted user name, unless it is one of another kind.
     """
-    limits = zip(_keys(request), (ALLOWED, ALLOWED_IN_ALL), strict=True)
+    limits = zip(_keys(request, account), (ALLOWED, ALLOWED_IN_ALL), strict=True)
     return all(_count(key) <= allowed for key, allowed in limits)
 
 
-def succeeded(request: HttpRequest) -> None:
+def succeeded(request: HttpRequest, account: str = "") -> None:
     """Forget the tries for this account; the others from its address remain."""
-    one, all_of_them = _keys(request)
+    one, all_of_them = _keys(request, account)
     cache.delete(one)
     _count(all_of_them, -1)
 
@@ -40,8 +41,8 @@ def too_often(what: str, allowed: int, within: int) -> bool:
     return _count(_hashed(what), within=within) > allowed
 
 
-def _keys(request: HttpRequest) -> tuple[str, str]:
-    tried = request.POST.get("username", "").strip().lower()[:254]
+def _keys(request: HttpRequest, account: str) -> tuple[str, str]:
+    tried = account or request.POST.get("username", "").strip().lower()[:254]
     address = _address(request)
     return f"sign-in:{_hashed(f'{address}|{tried}')}", f"sign-in:{_hashed(address)}"
 

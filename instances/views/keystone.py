@@ -200,7 +200,7 @@ _join = reauthentication_required(_begin)
 def _form(request: HttpRequest, *, again: bool = False) -> CloudPassword:
     given = request.POST if request.method == "POST" and not again else None
     form = CloudPassword(given, initial={"domain": settings.KEYSTONE_SIGN_IN["domain"]})
-    form.fields["username"].widget.attrs["autofocus"] = True
+    form.fields["password" if given else "username"].widget.attrs["autofocus"] = True
     return form
 
 
@@ -208,9 +208,11 @@ def _proven(request: HttpRequest, form: CloudPassword) -> tuple[cloud_people.Clo
     """Return whom Keystone says it is, and the e-mail it tells of somebody new."""
     if not form.is_valid():
         raise Problem(422, "")
-    if not attempts.begin(request):
-        raise Problem(429, _("Too many tries. Wait five minutes, then try again."))
     url, given = settings.KEYSTONE_SIGN_IN["url"], form.cleaned_data
+    # Its own count: who is right about a user of this name elsewhere may not wipe it out.
+    tried = f"{url}|{given['domain']}|{given['username']}".lower()
+    if not attempts.begin(request, tried):
+        raise Problem(429, _("Too many tries. Wait five minutes, then try again."))
     try:
         found = cloud.prove(
             url,
@@ -221,7 +223,7 @@ def _proven(request: HttpRequest, form: CloudPassword) -> tuple[cloud_people.Clo
         )
     except cloud.NotProven as no:
         raise _problem(request, no, given) from None
-    attempts.succeeded(request)
+    attempts.succeeded(request, tried)
     user = cloud_people.CloudUser(url, found.user_id, found.name, found.domain)
     return user, _valid(found.email)
 

@@ -40,8 +40,8 @@ def keystone(demo: DemoCloud, settings: Any, db: None) -> Iterator[DemoCloud]:
     demo.reset()
 
 
-def known(demo: DemoCloud, name: str, **changes: Any) -> None:
-    demo._demo("PUT", f"users/{name}", json=changes)
+def known(demo: DemoCloud, user: str, **changes: Any) -> None:
+    demo._demo("PUT", f"users/{user}", json=changes)
 
 
 def enter(client: Client, name: str = "alice", path: str = PAGE, **more: str) -> Any:
@@ -190,6 +190,18 @@ def test_tries_are_limited_as_everywhere(client: Client, keystone: DemoCloud) ->
     assert len(keystone.requests()) == 10
     assert enter(client).status_code == 429  # the right one too, from here
     assert enter(Client(REMOTE_ADDR="203.0.113.7")).status_code == 200
+
+
+def test_a_cloud_user_of_somebodys_name_wipes_out_no_tries(
+    client: Client, keystone: DemoCloud, alice: User
+) -> None:
+    known(keystone, "mallory", name=alice.email, password=SECRET)
+    guess = {"username": alice.email, "password": "guess"}
+    statuses = []
+    for _try in range(12):
+        statuses.append(client.post("/sign-in", guess).status_code)
+        assert enter(client, alice.email).status_code == 200
+    assert statuses == [422] * 10 + [429] * 2
 
 
 def test_the_second_factor_is_asked_all_the_same(
