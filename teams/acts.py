@@ -70,6 +70,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "trail.export": _("Exported the audit trail"),
     # what it connects
     "account.connect": _("Connected a cloud account"),
+    "account.machines": _("The operator said where the panel may log in to machines"),
     "account.test": _("Tested a cloud account"),
     "account.rotate": _("Replaced a cloud account’s credential"),
     "account.rename": _("Renamed a cloud account"),

@@ -182,3 +182,22 @@ def test_make_staff_refuses_operators_and_strangers(monkeypatch, alice):
     for email in ("alice@example.org", "nobody@example.org"):
         with pytest.raises(CommandError):
             run(monkeypatch, "make_staff", email)
+
+
+def test_allow_machines_says_where_the_panel_may_log_in(monkeypatch, teams):
+    account = CloudAccount.objects.create(
+        team=teams.acme, name="Prod", auth_url="https://c.example"
+    )
+    ask = ["allow_machines", "Acme Web", "Prod"]
+    for _turn in range(2):
+        said = run(monkeypatch, *ask, networks=["10.20.0.0/16", "2001:db8::/32"], port=2222)
+        assert "in 10.20.0.0/16, 2001:db8::/32, port 2222" in said
+    account.refresh_from_db()
+    assert (account.machine_networks, account.machine_port) == ("10.20.0.0/16 2001:db8::/32", 2222)
+    assert AuditEntry.objects.filter(act="account.machines").count() == 1
+    for wrong in ({"networks": ["10.20.0.1/16"]}, {"networks": ["all"]}, {"port": 0}):
+        with pytest.raises(CommandError, match="is no"):
+            run(monkeypatch, *ask, **wrong)
+    with pytest.raises(CommandError, match="has no cloud account"):
+        run(monkeypatch, "allow_machines", "Other", "Prod")
+    assert "public addresses only, port 2222" in run(monkeypatch, *ask, networks=[])
