@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from django.conf import settings
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from instances import picker, wording
-from instances.models import Image, Instance
+from instances.models import Image, Instance, Machine, Rescue
 from instances.picker import Access, ImageFacts, ServerFacts, Verdict
 from teams.models import Team
 
@@ -199,14 +200,25 @@ def _start_notes(instance: Instance) -> list[Note]:
 
 def exit_notes(instance: Instance) -> list[Note]:
     """List what to know before leaving rescue mode."""
+    rescue = instance.open_rescue
     notes = [
+        *_still_mounted(rescue),
         Note("warning", _("Unmount the disk first, so that nothing is lost: umount /mnt")),
         Note("info", _("The instance is shut down and boots normally from its own disk.")),
     ]
-    rescue = instance.open_rescue
     if rescue and rescue.vm_state_before == "stopped":
         notes.append(
             Note("info", _("It was off before the rescue; after the exit it will be running."))
         )
     notes.append(Note("info", _("The temporary password is destroyed.")))
     return notes
+
+
+def _still_mounted(rescue: Rescue | None) -> list[Note]:
+    """Warn of what was mounted when the panel last looked."""
+    machine: Machine | None = getattr(rescue, "machine", None)
+    mount = machine.disks.mounted_at("/mnt") if machine and machine.disks else None
+    if mount is None:
+        return []
+    text = _("{device} was still mounted on /mnt when the panel last looked.")
+    return [Note("warning", format_lazy(text, device=mount.source))]

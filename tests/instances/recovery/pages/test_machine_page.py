@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from django.template import Context, Template
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from instances.disks import Disk, Role, Volume, understand
@@ -97,6 +98,17 @@ def test_what_is_mounted_can_be_opened_to_changes_and_let_go(
     Machine.objects.update(survey=writable.kept())
     page = door.get(url(rescue)).content.decode()
     assert "can be changed." in page and "Allow changes" not in page
+
+
+def test_the_exit_warns_of_what_is_still_mounted(
+    door: Client, rescue: Rescue, inside: Machine
+) -> None:
+    warning = "/dev/vdb1 was still mounted on /mnt when the panel last looked."
+    dialog = reverse("instances:exit_rescue", args=[rescue.instance_id])
+    assert warning not in door.get(dialog).content.decode()
+    seen = understand(lsblk(RESCUE, DEBIAN), ON_MNT, rescue_last=False)
+    Machine.objects.update(survey=seen.kept())
+    assert warning in door.get(dialog).content.decode()
 
 
 def test_traps_are_told(door: Client, rescue: Rescue, inside: Machine) -> None:
