@@ -38,8 +38,10 @@ class Command(BaseCommand):
             account.machine_port = _port(options["port"])
         if (account.machine_networks, account.machine_port) != before:
             account.save(update_fields=["machine_networks", "machine_port"])
-            now = {"networks": account.machine_networks, "port": account.machine_port}
-            audit.record("account.machines", team=account.team, target=account.name, **now)
+            audit.record(
+                "account.machines", team=account.team, target=account.name,
+                networks=account.machine_networks, port=account.machine_port,
+            )  # fmt: skip
         where = account.machine_networks.replace(" ", ", ")
         self.stdout.write(
             f"{account.team.name}: {account.name}: the panel logs in at public addresses"
