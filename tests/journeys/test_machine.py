@@ -1,7 +1,6 @@
 """A lost key put back by the panel itself: from the click to a machine that lets one in again."""
 
 import io
-import re
 import shlex
 from collections.abc import Callable
 

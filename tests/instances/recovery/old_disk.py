@@ -27,7 +27,7 @@ half:x:one:1::/:/bin/sh
 """
 FSTAB = """# /etc/fstab
 UUID={root} / ext4 defaults 0 1
-LABEL=data\t/srv ext4 defaults,nofail
+LABEL={label}\t/srv ext4 defaults,nofail
 UUID=0bad0bad-0000-4000-8000-000000000000 /var ext4 defaults 0 2
 UUID={data} /boot ext4 defaults 0 2
 UUID={data} /home/../../etc ext4
@@ -87,6 +87,7 @@ class Template:
     def __init__(self, folder: Path) -> None:
         self.path = folder / "template.img"
         self.uuids = {name: str(uuid.uuid4()) for name in ("root", "data", "swap")}
+        self.label = f"data-{uuid.uuid4().hex[:8]}"  # other processes' disks are seen too
         tree = folder / "tree"
         self._furnish(tree)
         (folder / "data" / "etc").mkdir(parents=True)
@@ -97,7 +98,15 @@ class Template:
             image.write(b"".join(self._line(number) for number in PARTS) + b"\x55\xaa")
         self._put(1, "mkfs.ext4", "-q", "-U", self.uuids["root"], "-d", str(tree))
         self._put(
-            2, "mkfs.ext4", "-q", "-U", self.uuids["data"], "-L", "data", "-d", str(folder / "data")
+            2,
+            "mkfs.ext4",
+            "-q",
+            "-U",
+            self.uuids["data"],
+            "-L",
+            self.label,
+            "-d",
+            str(folder / "data"),
         )
         self._put(3, "mkswap", "-q", "-U", self.uuids["swap"])
 
@@ -105,7 +114,7 @@ class Template:
         for name in ("etc", "home/admin/.ssh", "home/fresh", "srv", "boot", "data", "var"):
             (tree / name).mkdir(parents=True)
         (tree / "etc/passwd").write_text(PASSWD)
-        (tree / "etc/fstab").write_text(FSTAB.format(**self.uuids))
+        (tree / "etc/fstab").write_text(FSTAB.format(label=self.label, **self.uuids))
         (tree / "home/linked").symlink_to("/etc")
         keys = tree / "home/admin/.ssh/authorized_keys"
         keys.write_text(OLD_KEY)  # its last line is not ended

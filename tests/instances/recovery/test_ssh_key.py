@@ -173,8 +173,8 @@ def test_a_user_it_cannot_be_done_for_is_refused_at_the_look(mounted, look, user
     assert words.problem(job)
 
 
-def test_links_of_the_old_disk_are_not_followed(mounted, look, system, go_on):
-    target = "/tmp/rescue-system-own"
+def test_links_of_the_old_disk_are_not_followed(mounted, look, system, tmp_path):
+    target = f"{tmp_path}/rescue-system-own"
     system.tell("sh", "-c", f"echo own > {target}")
     system.tell("sh", "-c", f"rm /mnt{KEYS}; ln -s {target} /mnt{KEYS}")
     assert look().problem == "ssh_leaves_root"
@@ -184,9 +184,11 @@ def test_links_of_the_old_disk_are_not_followed(mounted, look, system, go_on):
     system.tell("rm", target)
 
 
-def test_a_back_up_never_goes_where_a_link_lies_in_wait(mounted, look, system, go_on, monkeypatch):
+def test_a_back_up_never_goes_where_a_link_lies_in_wait(
+    mounted, look, system, go_on, monkeypatch, tmp_path
+):
     monkeypatch.setattr(jobs, "STAMP", "guessed")
-    target = "/tmp/rescue-system-own"
+    target = f"{tmp_path}/rescue-system-own"
     system.tell("sh", "-c", f"echo own > {target}; ln -s {target} /mnt{KEYS}.rescue-guessed")
     job = go_on(look(), jobs.confirm)
     assert (job.state, job.problem) == (Job.State.FAILED, "changed_since")
