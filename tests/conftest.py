@@ -44,8 +44,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes long, so that the processes of ``pytest -n`` end together."""
-    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+    """Begin with the kills, which take longest, so that the processes of ``-n`` end together."""
+    items.sort(key=lambda item: item.get_closest_marker("chaos") is None)
 
 
 def _set_environment(folder: Path, database: str, redis_url: str) -> None:
