@@ -146,7 +146,8 @@ def test_static_files_are_named_by_content_and_kept_for_ever(production: Product
 def test_compose_names_only_settings_that_exist_and_no_secret() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
-    assert set(services) == {"migrate", "web", "worker", "beat", "postgres", "redis"}
+    ours = {"migrate", "web", "worker", "machines", "beat"}
+    assert set(services) == ours | {"postgres", "redis"}
     source = (ROOT / "rescuepanel" / "settings.py").read_text()
     source += (ROOT / "rescuepanel" / "environment.py").read_text()
     for name in services["web"]["environment"]:
@@ -154,7 +155,8 @@ def test_compose_names_only_settings_that_exist_and_no_secret() -> None:
         assert bare == "FORWARDED_ALLOW_IPS" or f'"{bare}"' in source
     for secret in compose["secrets"].values():
         assert secret["file"].startswith("./secrets/")
-    assert services["worker"]["stop_signal"] == "SIGQUIT"
+    for name in ("worker", "machines"):
+        assert services[name]["stop_signal"] == "SIGQUIT"
     assert all("healthcheck" in services[name] for name in set(services) - {"migrate"})
 
 
