@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help demo test check bench lab-test journeys messages lock clean
+.PHONY: help demo test check bench lab-test journeys pages messages lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ bench: $(VENV)/.dev ## measure from the click to ready, beside the bare API, on 
 
 journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 	$(RUN) -m pytest -m journey -n 0 tests
+
+pages: $(VENV)/.dev ## look at every page in both languages, light and dark, phone and desk (SHOTS= keeps pictures)
+	$(RUN) -m pytest -m pages -n 0 tests/journeys
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'

@@ -1,6 +1,7 @@
 """Every page of the urlconf is sound in both languages, light and dark, on a phone and a desk.
 
-``SHOTS=screenshots pytest tests/journeys/test_every_page.py`` keeps a picture of each in all looks.
+``make pages``; with ``SHOTS=screenshots`` it keeps a picture of each in all looks. ``make test``
+asks only whether each page of the urlconf is among them.
 """
 
 import gettext
@@ -130,6 +131,7 @@ def guests(browser: Browser, house: SimpleNamespace) -> Iterator[Guests]:
         page.context.close()
 
 
+@pytest.mark.pages
 @pytest.mark.parametrize("section", SECTIONS)
 def test_pages_are_sound(section: str, guests: Guests) -> None:
     wrong: list[str] = []
