@@ -14,7 +14,8 @@ from tests.journeys.visitor import Visitor
 
 Visit, Borrow = Callable[..., Desk], Callable[[str], str]
 WIDE, PHONE = {"width": 1280, "height": 800}, {"width": 390, "height": 844}
-LOOKS: list[tuple[Any, Any]] = [("light", PHONE), ("dark", WIDE), ("light", WIDE)]
+# Colours turn on the scheme, places on the size: two looks show all four.
+LOOKS: list[tuple[Any, Any]] = [("light", PHONE), ("dark", WIDE)]
 CALM = "*, *::before, *::after { animation: none !important; transition: none !important }"
 checked: list[str] = []
 
