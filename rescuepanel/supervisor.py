@@ -132,14 +132,17 @@ class Demo:
         cloud = self.python("democloud", *self._democloud())
         for part in [*([broker] if broker else []), cloud]:
             await self._keep(part)
-        await self.python("migrate", "manage.py", "migrate", "--no-input").run_once()
-        for part in self._panel():
+        migrate = self.python("migrate", "manage.py", "migrate", "--no-input")
+        credentials, _done = await asyncio.gather(self._credentials(), migrate.run_once())
+        machines, *panel = self._panel()
+        for part in panel:
             await self._keep(part)
-        seed = ["manage.py", "seed_demo", "--credentials", str(await self._credentials())]
+        seed = ["manage.py", "seed_demo", "--credentials", str(credentials)]
         seed += ["--machine-port", str(self.machine_port)]
         await self.python("seed", *seed).run_once()
         await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         await self._until(self._ready, "The panel")
+        await self._keep(machines)  # nobody needs it before a first rescue is ready
 
     def _democloud(self) -> list[str]:
         ports = ("--port", str(self.cloud_port), "--ssh-port", str(self.machine_port))
@@ -182,8 +185,8 @@ class Demo:
         web = ("--port", str(self.port), "--lifespan=off", "--timeout-graceful-shutdown=3")
         return [
             # SIGQUIT: tasks under way get a moment, then go back to the queue.
-            self.python("worker", *celery, *worker, stop_signal=signal.SIGQUIT, patience=12.0),
             self.python("machines", *celery, *machines, stop_signal=signal.SIGQUIT, patience=12.0),
+            self.python("worker", *celery, *worker, stop_signal=signal.SIGQUIT, patience=12.0),
             self.python(
                 "beat", *celery, "beat", f"--schedule={self.folder / 'beat'}", "--pidfile="
             ),
