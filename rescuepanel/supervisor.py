@@ -132,17 +132,22 @@ class Demo:
         cloud = self.python("democloud", *self._democloud())
         for part in [*([broker] if broker else []), cloud]:
             await self._keep(part)
-        migrate = self.python("migrate", "manage.py", "migrate", "--no-input")
-        credentials, _done = await asyncio.gather(self._credentials(), migrate.run_once())
-        machines, *panel = self._panel()
-        for part in panel:
-            await self._keep(part)
-        seed = ["manage.py", "seed_demo", "--credentials", str(credentials)]
-        seed += ["--machine-port", str(self.machine_port)]
-        await self.python("seed", *seed).run_once()
+        worker, web, beat, machines = self._panel()
+        # These two have nothing to do before beat and people come: they load beside the database.
+        await self._keep(worker)
+        await self._keep(web)
+        await self._prepare()
+        await self._keep(beat)
         await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         await self._until(self._ready, "The panel")
         await self._keep(machines)  # nobody needs it before a first rescue is ready
+
+    async def _prepare(self) -> None:
+        """Bring the database up and put the cast in."""
+        credentials = await self._credentials()
+        seed = ["--migrate", "--credentials", str(credentials)]
+        seed += ["--machine-port", str(self.machine_port)]
+        await self.python("seed", "manage.py", "seed_demo", *seed).run_once()
 
     def _democloud(self) -> list[str]:
         ports = ("--port", str(self.cloud_port), "--ssh-port", str(self.machine_port))
@@ -178,20 +183,21 @@ class Demo:
         self.environment["REDIS_URL"] = f"redis://127.0.0.1:{port}/0"
         return self.python("redis", "-c", _FAKE_REDIS, str(port))
 
-    def _panel(self) -> list[Part]:
+    def _panel(self) -> tuple[Part, Part, Part, Part]:
         celery = ("-m", "celery", "-A", "rescuepanel")
         worker = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle")
         machines = (*worker, "--queues=machines", "--hostname=machines@%h")
         web = ("--port", str(self.port), "--lifespan=off", "--timeout-graceful-shutdown=3")
-        return [
-            # SIGQUIT: tasks under way get a moment, then go back to the queue.
-            self.python("machines", *celery, *machines, stop_signal=signal.SIGQUIT, patience=12.0),
-            self.python("worker", *celery, *worker, stop_signal=signal.SIGQUIT, patience=12.0),
+        celery_worker = {"stop_signal": signal.SIGQUIT, "patience": 12.0}
+        # SIGQUIT: tasks under way get a moment, then go back to the queue.
+        return (
+            self.python("worker", *celery, *worker, **celery_worker),
+            self.python("web", "-m", "uvicorn", "rescuepanel.asgi:application", *web),
             self.python(
                 "beat", *celery, "beat", f"--schedule={self.folder / 'beat'}", "--pidfile="
             ),
-            self.python("web", "-m", "uvicorn", "rescuepanel.asgi:application", *web),
-        ]
+            self.python("machines", *celery, *machines, **celery_worker),
+        )
 
     async def _keep(self, part: Part) -> None:
         part.log.unlink(missing_ok=True)
