@@ -138,16 +138,16 @@ class Demo:
         await self._keep(web)
         await self._prepare()
         await self._keep(beat)
-        await self._until(lambda: listens(self.cloud_port), "The demo cloud")
         await self._until(self._ready, "The panel")
         await self._keep(machines)  # nobody needs it before a first rescue is ready
 
     async def _prepare(self) -> None:
-        """Bring the database up and put the cast in."""
+        """Bring the database up, put the cast in and read the demo cloud once."""
         credentials = await self._credentials()
-        seed = ["--migrate", "--credentials", str(credentials)]
+        await self._until(lambda: listens(self.cloud_port), "The demo cloud")
+        seed = ["--migrate", "--sync", "--credentials", str(credentials)]
         seed += ["--machine-port", str(self.machine_port)]
-        await self.python("seed", "manage.py", "seed_demo", *seed).run_once()
+        await self.python("prepare", "manage.py", "seed_demo", *seed).run_once()
 
     def _democloud(self) -> list[str]:
         ports = ("--port", str(self.cloud_port), "--ssh-port", str(self.machine_port))

@@ -3,8 +3,10 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -85,7 +87,7 @@ def test_a_failing_first_step_stops_all_and_says_why(tmp_path: Path) -> None:
     (tmp_path / "panel.sqlite3").mkdir()
     done = supervise(tmp_path, PORT=str(free_port()))
     assert done.returncode == 1
-    assert "migrate failed (exit status 1)" in done.stdout
+    assert "prepare failed (exit status 1)" in done.stdout
     assert "unable to open database file" in done.stdout
 
 
@@ -97,6 +99,9 @@ def test_the_demo_gets_ready_heals_and_leaves_nothing_behind(tmp_path: Path) -> 
         assert is_ready(demo)
         assert httpx.get(f"{demo.url}/sign-in").status_code == 200
         assert httpx.get(f"{demo.url}/events").status_code == 401
+        with closing(sqlite3.connect(tmp_path / "data" / "panel.sqlite3")) as database:
+            there = database.execute("SELECT count(*) FROM instances_instance")
+            assert there.fetchone()[0] > 30, "the list is empty when the demo calls itself ready"
 
         before = parts_of(demo)
         assert set(before) == {"redis", "democloud", "worker", "beat", "web"}

@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 from django.db import transaction
 
+from instances import inventory
 from instances.management.commands.connect_cloud import connect
 from teams.models import CloudAccount, Membership, Team, User
 
@@ -37,11 +38,15 @@ class Command(BaseCommand):
             "--machine-port", type=int, default=0, help="where the demo cloud's machines answer SSH"
         )
         parser.add_argument("--migrate", action="store_true", help="bring the database up first")
+        parser.add_argument("--sync", action="store_true", help="read the demo cloud afterwards")
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["migrate"]:  # in one process: loading all of it a second time takes as long
             call_command("migrate", interactive=False, verbosity=0)
         self.seed(**options)
+        if options["sync"]:  # the list is there when the demo says that it is ready
+            for account_id in inventory.due_accounts():
+                inventory.sync(account_id)
 
     @transaction.atomic
     def seed(self, **options: Any) -> None:
