@@ -4,6 +4,7 @@ from django.urls import path
 
 from instances.views import (
     accounts,
+    by_hand,
     grants,
     history,
     keystone,
@@ -22,6 +23,8 @@ urlpatterns = [
     path("", listing.instance_list, name="list"),
     path("instances/<int:pk>/row", listing.row, name="row"),
     path("instances/<int:pk>/history", history.history, name="history"),
+    path("instances/<int:pk>/by-hand", by_hand.by_hand, name="by_hand"),
+    path("instances/<int:pk>/by-hand/<slug:goal>", by_hand.goal, name="by_hand_goal"),
     path("instances/<int:pk>/rescue", rescue.start_rescue, name="start_rescue"),
     path("instances/<int:pk>/exit", rescue.exit_rescue, name="exit_rescue"),
     path("instances/<int:pk>/reboot", rescue.hard_reboot, name="hard_reboot"),

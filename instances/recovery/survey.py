@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from instances import disks, ssh
 from instances.disks import Disks
-from instances.models import Image, Machine
+from instances.models import Image, Machine, Rescue
 from instances.models.clock import now as clock_now
 from instances.recovery.work import CannotDo, Kind, Outcome, Work, line
 
@@ -23,7 +23,7 @@ def take(machine: ssh.Machine, row: Machine) -> Disks:
     blkid = machine.run("blkid", "-o", "export")
     try:
         seen = disks.understand(
-            lsblk.out, findmnt.out, blkid=blkid.out, rescue_last=_rescue_last(row)
+            lsblk.out, findmnt.out, blkid=blkid.out, rescue_last=rescue_last(row.rescue)
         )
     except disks.NotUnderstood:
         raise CannotDo("disks_not_understood") from None
@@ -32,9 +32,8 @@ def take(machine: ssh.Machine, row: Machine) -> Disks:
     return seen
 
 
-def _rescue_last(row: Machine) -> bool:
+def rescue_last(rescue: Rescue) -> bool:
     """Tell whether Nova attached the rescue disk behind the server's own."""
-    rescue = row.rescue
     image = Image.objects.filter(
         account_id=rescue.instance.account_id, image_id=rescue.image_ref
     ).first()

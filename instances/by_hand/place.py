@@ -1,0 +1,83 @@
+"""Which device of a rescued machine is what: as the panel saw it, else as it usually is. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from instances.disks import Disks, Mount, Role, Volume, is_device
+
+MNT = "/mnt"
+OPENED = "/dev/mapper/old"  # an encrypted file system, once opened under this name
+BOOT_LABELS = frozenset({"boot"})
+LVM, LUKS, RAID = "LVM2_member", "crypto_LUKS", "linux_raid_member"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the old system lies; a device is "" when there is none, or none is known."""
+
+    root: str
+    disk: str
+    #: the panel has looked: these are this machine's own names
+    seen: bool = False
+    fstype: str = ""
+    boot: str = ""
+    efi: str = ""
+    #: what must be done before the root is there
+    raid: bool = False
+    luks: str = ""
+    lvm: bool = False
+    #: how it was mounted when the panel looked
+    mounted: Mount | None = None
+    #: the system one is logged in to is the broken one
+    booted_old: bool = False
+
+
+#: Nova attaches the rescue disk first; with ``hw_rescue_*`` it is the last
+USUAL = Place(root="/dev/vdb1", disk="/dev/vdb")
+USUAL_KEPT = Place(root="/dev/vda1", disk="/dev/vda")
+
+
+def place_of(disks: Disks | None, *, keeps_disks: bool = False) -> Place:
+    """Find the old system among the disks seen; without any, say what is usual."""
+    usual = USUAL_KEPT if keeps_disks else USUAL
+    old = [disk.volume for disk in disks.disks if disk.role == Role.OLD] if disks else []
+    if disks is None or not old:
+        return usual
+    volumes = [volume for disk in old for volume in disk.walk() if is_device(volume.path)]
+    root = next((v for v in disks.mountable if v in volumes and _may_be_root(v)), None)
+    luks = "" if root else _first(volumes, LUKS)
+    lvm = root is None and not luks and bool(_first(volumes, LVM))
+    if root is None and not luks and not lvm:
+        return usual
+    on = next((disk.path for disk in old if root in disk.walk()), old[0].path)
+    return Place(
+        root=root.path if root else OPENED if luks else "",
+        disk=on,
+        seen=True,
+        fstype=root.fstype if root else "",
+        boot=next((v.path for v in volumes if v.holds_linux and _is_boot(v)), ""),
+        efi=next((v.path for v in volumes if _is_efi(v)), ""),
+        raid=root is None and bool(_first(volumes, RAID)),
+        luks=luks,
+        lvm=lvm,
+        mounted=disks.mounted_at(MNT),
+        booted_old=disks.booted_old,
+    )
+
+
+def _may_be_root(volume: Volume) -> bool:
+    return (volume.holds_linux and not _is_boot(volume)) or volume.fstype == "ntfs"
+
+
+def _is_boot(volume: Volume) -> bool:
+    return volume.label.lower() in BOOT_LABELS
+
+
+def _is_efi(volume: Volume) -> bool:
+    named = "efi" in volume.label.lower() or "efi" in volume.part_type.lower()
+    return volume.fstype == "vfat" and named
+
+
+def _first(volumes: list[Volume], fstype: str) -> str:
+    return next((volume.path for volume in volumes if volume.fstype == fstype), "")

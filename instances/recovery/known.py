@@ -1,0 +1,59 @@
+"""What is known of a machine to somebody who works on it by hand."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from instances import story
+from instances.by_hand import Facts, place_of
+from instances.by_hand.place import Place
+from instances.lifecycle import IN_RESCUE
+from instances.models import Instance, Machine, Rescue
+from instances.picker import KEY_USERS, Access
+from instances.recovery import access, jobs, survey
+from teams.ssh_keys import keys_of
+
+if TYPE_CHECKING:
+    from teams.models import User
+
+
+def facts_of(instance: Instance, reader: User) -> Facts:
+    """Gather what the panel knows of an instance, as far as somebody may know it."""
+    rescue = instance.open_rescue
+    ready = rescue if rescue and rescue.state in IN_RESCUE else None
+    distro = _distribution(instance)
+    key = keys_of(reader).first() or keys_of(instance.team).first()
+    return Facts(
+        place=_place(ready),
+        user=_user(ready, reader, distro),
+        distro=distro,
+        public_key=key.public_key if key else "",
+        ssh=story.ssh_command(ready) if ready else "",
+        sudo=ready is not None and ready.access == Access.KEY and ready.access_user != access.ROOT,
+        server=instance.server_id,
+        name=re.sub(r"[^A-Za-z0-9._-]+", "-", instance.name).strip("-.") or "instance",
+    )
+
+
+def _place(rescue: Rescue | None) -> Place:
+    if rescue is None:
+        return place_of(None)
+    machine = Machine.objects.filter(rescue=rescue).first()
+    disks = machine.disks if machine else None
+    return place_of(disks, keeps_disks=survey.rescue_last(rescue))
+
+
+def _user(rescue: Rescue | None, reader: User, distro: str) -> str:
+    """Name whom one logs in as on the old system: as its passwd says, else as its image does."""
+    usual = KEY_USERS.get(distro, "")
+    if rescue is None or not access.may_use(rescue, reader):
+        return usual
+    seen = jobs.users_seen(rescue)
+    return usual if usual in seen or not seen else seen[0]
+
+
+def _distribution(instance: Instance) -> str:
+    image = instance.account.images.filter(image_id=instance.image_id).first()
+    named = str(image.properties.get("os_distro", "")) if image else ""
+    return named.lower()

@@ -1,0 +1,236 @@
+"""Commands for who works by hand: with this machine's names, for this person, goal by goal."""
+
+import shlex
+
+import pytest
+
+from instances.by_hand import GOALS, Facts, place_of, recipe
+from instances.by_hand.place import USUAL, USUAL_KEPT
+from instances.disks import understand
+from instances.recovery.known import facts_of
+from teams.models import SSHKey
+from tests.instances import rows
+from tests.instances.machines import (
+    DEBIAN,
+    GIB,
+    IN_RESCUE,
+    ON_MNT,
+    RESCUE,
+    device,
+    lsblk,
+)
+
+ALMA = device(
+    "/dev/vdb", "disk",
+    device("/dev/vdb1", size=1 << 20),
+    device("/dev/vdb2", fstype="vfat", parttypename="EFI System", size=200 << 20),
+    device("/dev/vdb3", fstype="xfs", label="BOOT"),
+    device("/dev/vdb4", fstype="xfs", label="root", size=48 * GIB),
+    size=50 * GIB,
+)  # fmt: skip
+LVM = device(
+    "/dev/vdb", "disk",
+    device("/dev/vdb1", fstype="ext4", label="boot"),
+    device("/dev/vdb2", "part", device("/dev/mapper/vg0-var", "lvm", fstype="ext4", size=GIB),
+           device("/dev/mapper/vg0-root", "lvm", fstype="ext4", size=9 * GIB),
+           fstype="LVM2_member"),
+)  # fmt: skip
+SLEEPING = device("/dev/vdb", "disk", device("/dev/vdb2", fstype="LVM2_member"))
+LUKS = device(
+    "/dev/vdb", "disk",
+    device("/dev/vdb1", fstype="ext4", label="boot"),
+    device("/dev/vdb2", fstype="crypto_LUKS"),
+)  # fmt: skip
+WINDOWS = device("/dev/vdb", "disk", device("/dev/vdb3", fstype="ntfs", size=49 * GIB))
+EMPTY = device("/dev/vdb", "disk")
+RAID = device("/dev/vdb", "disk", device("/dev/vdb1", fstype="linux_raid_member"))
+
+
+def place(disk, mounts=IN_RESCUE):
+    return place_of(understand(lsblk(RESCUE, disk), mounts, rescue_last=False))
+
+
+def commands(goal, facts):
+    steps = [step for _title, steps in recipe(GOALS[goal], facts) for step in steps]
+    return [command for step in steps for command in step.commands]
+
+
+@pytest.mark.parametrize(
+    ("disk", "root", "boot", "efi"),
+    [
+        (DEBIAN, "/dev/vdb1", "", "/dev/vdb15"),
+        (ALMA, "/dev/vdb4", "/dev/vdb3", "/dev/vdb2"),
+        (LVM, "/dev/mapper/vg0-root", "/dev/vdb1", ""),
+        (SLEEPING, "", "", ""),
+        (LUKS, "/dev/mapper/old", "/dev/vdb1", ""),
+        (WINDOWS, "/dev/vdb3", "", ""),
+    ],
+)
+def test_the_devices_are_those_seen(disk, root, boot, efi):
+    found = place(disk)
+    assert (found.root, found.boot, found.efi, found.disk) == (root, boot, efi, "/dev/vdb")
+    assert found.seen
+
+
+@pytest.mark.parametrize("disk", [EMPTY, RAID])
+def test_without_a_system_to_be_seen_the_usual_names_stand(disk):
+    assert place(disk) == USUAL
+
+
+def test_nothing_seen_says_where_nova_puts_the_old_disk():
+    assert place_of(None) == USUAL
+    assert place_of(None, keeps_disks=True) == USUAL_KEPT
+    told = commands("fstab", Facts())
+    assert "lsblk -o NAME,SIZE,FSTYPE,LABEL,MOUNTPOINT" in told
+    assert "mount /dev/vdb1 /mnt" in told and "vgchange --activate y" in told
+
+
+def test_what_lies_deeper_is_opened_first():
+    luks, sleeping = (
+        commands("fstab", Facts(place(LUKS))),
+        commands("fstab", Facts(place(SLEEPING))),
+    )
+    assert luks.index("cryptsetup open /dev/vdb2 old") < luks.index("mount /dev/mapper/old /mnt")
+    assert luks.index("cd / && sync && umount -R /mnt") < luks.index("cryptsetup close old")
+    assert sleeping.index("vgchange --activate y") < sleeping.index("mount /dev/VOLUMES/ROOT /mnt")
+    plain = " ".join(commands("fstab", Facts(place(DEBIAN))))
+    assert "cryptsetup" not in plain and "vgchange" not in plain and "lsblk" not in plain
+
+
+def test_looking_and_copying_change_nothing_on_the_disk():
+    for goal in ("logs", "copy-out"):
+        assert "mount -o ro,noload /dev/vdb1 /mnt" in commands(goal, Facts(place(DEBIAN)))
+        assert "mount -o ro,norecovery /dev/vdb4 /mnt" in commands(goal, Facts(place(ALMA)))
+        assert "mount -o ro /dev/vdb1 /mnt" in commands(goal, Facts())
+
+
+def test_what_the_panel_mounted_is_not_enough_for_changes():
+    facts = Facts(place(DEBIAN, ON_MNT))
+    assert not [one for one in commands("logs", facts) if one.startswith("mount")]
+    told = commands("lost-password", facts)
+    assert told.index("cd / && umount -R /mnt") < told.index("mount /dev/vdb1 /mnt")
+
+
+def test_the_check_follows_the_kind_of_the_file_system():
+    assert "fsck -f /dev/vdb1" in commands("check-disk", Facts(place(DEBIAN)))
+    assert "xfs_repair /dev/vdb4" in commands("check-disk", Facts(place(ALMA)))
+    assert not [c for c in commands("check-disk", Facts(place(DEBIAN))) if c.startswith("mount")]
+
+
+def test_the_boot_is_repaired_from_within_with_all_it_needs():
+    told = commands("boot", Facts(place(ALMA), distro="almalinux"))
+    order = [
+        "mount /dev/vdb4 /mnt",
+        "mount /dev/vdb3 /mnt/boot",
+        "mount /dev/vdb2 /mnt/boot/efi",
+        "for part in dev dev/pts proc sys run; do mount --bind /$part /mnt/$part; done",
+        "chroot /mnt /bin/bash",
+        "dracut --force --regenerate-all",
+        "grub2-install /dev/vdb",
+        "cd / && sync && umount -R /mnt",
+    ]
+    places = [told.index(one) for one in order]
+    assert places == sorted(places)
+    assert "update-grub" in commands("boot", Facts(distro="debian"))
+    both = commands("boot", Facts())
+    assert "update-grub" in both and "dracut --force --regenerate-all" in both
+
+
+@pytest.mark.parametrize("distro", ["debian", "almalinux", ""])
+def test_selinux_is_minded_where_it_may_be(distro):
+    told = " ".join(commands("lost-key", Facts(distro=distro)))
+    assert (".autorelabel" in told) == (distro != "debian")
+
+
+def test_a_hostile_name_stays_one_word():
+    name = "x'; reboot #"
+    for goal in GOALS:
+        for command in commands(goal, Facts(user=name, public_key=name)):
+            if "reboot" in command:
+                words = shlex.split(command.replace(">>", " "))
+                assert any(word.endswith(name) or name in word for word in words), command
+
+
+# The pages ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def web(teams, bob):
+    account = rows.account(teams.acme)
+    rows.images(account)
+    account.images.create(
+        image_id="debian", name="Debian 12", status="active", visibility="public",
+        disk_format="qcow2", properties={"os_distro": "Debian"},
+    )  # fmt: skip
+    return rows.rescued(account)
+
+
+def text(client, instance, goal=""):
+    answer = client.get(f"/instances/{instance.pk}/by-hand{goal and '/' + goal}")
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_every_goal_has_a_page_in_both_languages(web, client, carol):
+    client.force_login(carol)
+    index = text(client, web)
+    for goal in GOALS:
+        assert f"/instances/{web.pk}/by-hand/{goal}" in index
+        for language in ("en", "fr"):
+            client.cookies["django_language"] = language
+            page = text(client, web, goal)
+            assert "openstack server unrescue" in page and "data-copy=" in page
+    assert client.get(f"/instances/{web.pk}/by-hand/nonsense").status_code == 404
+
+
+def test_it_names_this_machine_and_this_persons_key(web, client, bob):
+    SSHKey.objects.create(user=bob, name="l", fingerprint="SHA256:b", key_type="ssh-ed25519",
+                          public_key="ssh-ed25519 AAAAbob")  # fmt: skip
+    rows.machine(rows.rescue(web, "READY", bob))
+    client.force_login(bob)
+    page = text(client, web, "lost-key")
+    assert "/mnt/home/debian/.ssh/authorized_keys" in page
+    assert "ssh-ed25519 AAAAbob" in page and "root@203.0.113.7" in page
+    assert "mount /dev/vdb1 /mnt" in page and "those the panel saw" in page
+    assert f"/instances/{web.pk}/exit" in page and "<script>" not in page
+
+
+def test_before_the_rescue_it_says_so_and_leads_there(web, client, bob, carol):
+    client.force_login(bob)
+    page = text(client, web, "fstab")
+    assert "not in rescue mode" in page and f"/instances/{web.pk}/rescue" in page
+    assert "StrictHostKeyChecking" not in page and "/exit" not in page
+    client.force_login(carol)
+    assert f"/instances/{web.pk}/rescue" not in text(client, web, "fstab")
+
+
+def test_users_of_the_old_system_are_for_who_may_work_on_it(web, bob, carol):
+    rescue = rows.rescue(web, "READY", bob)
+    rows.job(rescue, "done", kind="mount", result={"kept": {"users": ["admin", "root"]}})
+    assert facts_of(web, bob).user == "admin"
+    assert facts_of(web, carol).user == "debian"
+    rescue.jobs.update(result={"kept": {"users": ["eve", "debian"]}})
+    assert facts_of(web, bob).user == "debian"
+
+
+def test_who_logs_in_with_a_key_becomes_root(web, bob):
+    rows.rescue(web, "READY", bob)
+    web.rescues.update(access="key", access_user="debian")
+    facts = facts_of(web, bob)
+    told = commands("copy-out", facts)
+    assert facts.sudo and "sudo -i" in told
+    assert any("'sudo tar -C /mnt" in one for one in told)
+
+
+def test_the_notification_and_the_repairs_lead_there(web, client, bob):
+    rescue = rows.rescue(web, "READY", bob)
+    client.force_login(bob)
+    for address in ("/", f"/rescues/{rescue.pk}/machine"):
+        assert f'href="/instances/{web.pk}/by-hand"' in client.get(address).content.decode()
+
+
+def test_a_file_on_the_persons_computer_gets_a_plain_name(web, bob):
+    web.name = "../ü; <b>x"
+    assert facts_of(web, bob).name == "b-x"
+    web.name = "…"
+    assert facts_of(web, bob).name == "instance"
