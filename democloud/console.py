@@ -23,10 +23,13 @@ NORMAL = """\
 [    0.598120] virtio_blk virtio0: [vda] 83886080 512-byte logical blocks (42.9 GB/40.0 GiB)
 [    1.731004] EXT4-fs (vda1): mounted filesystem with ordered data mode.
 [    3.402218] cloud-init[412]: Cloud-init v. 22.4.2 finished at {stamp}.
-{fingerprints}
+{trouble}{fingerprints}
 
 {image}
 {name} login: """
+FULL = """\
+[    3.961187] systemd-journald[214]: Failed to create new system journal: No space left on device
+"""
 BROKEN = """\
 [    0.000000] Linux version 6.1.0-40-cloud-amd64
 [    0.000000] Command line: BOOT_IMAGE=/boot/vmlinuz root=LABEL=cloudimg ro console=ttyS0,115200
@@ -86,6 +89,7 @@ def boot_text(server: Server, region: Region) -> str:
     fingerprints = _fingerprints(server, image, rescued=rescued)
     words = {"password": _password_line(server, image), "stamp": now().ctime()}
     words["fingerprints"] = fingerprints
+    words["trouble"] = FULL if boots.is_full(server, region) else ""
     return text.format(
         **words, image=image.name if image else "Linux", name=server.hostname or "server"
     )

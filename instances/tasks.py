@@ -7,8 +7,8 @@ from typing import Any
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from instances import driver, history, inventory, sessions
-from instances.models import Job, Rescue
+from instances import consoles, driver, history, inventory, sessions
+from instances.models import ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
 from instances.recovery import access, jobs
@@ -75,6 +75,17 @@ def nudge_history(instance_id: int) -> None:
 def read_history(instance_id: int) -> None:
     """Read what the cloud says was done to a server."""
     history.read(instance_id)
+
+
+def nudge_reading(reading: ConsoleReading) -> None:
+    """Ask a worker to read a console for who wants to know what ails the machine."""
+    _send(diagnose, reading.pk)
+
+
+@shared_task
+def diagnose(reading_id: int) -> None:
+    """Read a console and keep what it tells of the machine's faults."""
+    consoles.read(reading_id)
 
 
 # The rescued machine: tried and worked on by workers of their own, so that a machine that hangs

@@ -5,6 +5,7 @@ from django.urls import path
 from instances.views import (
     accounts,
     by_hand,
+    console,
     grants,
     history,
     keystone,
@@ -23,6 +24,7 @@ urlpatterns = [
     path("", listing.instance_list, name="list"),
     path("instances/<int:pk>/row", listing.row, name="row"),
     path("instances/<int:pk>/history", history.history, name="history"),
+    path("instances/<int:pk>/console", console.console, name="console"),
     path("instances/<int:pk>/by-hand", by_hand.by_hand, name="by_hand"),
     path("instances/<int:pk>/by-hand/<slug:goal>", by_hand.goal, name="by_hand_goal"),
     path("instances/<int:pk>/rescue", rescue.start_rescue, name="start_rescue"),

@@ -40,6 +40,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     # the rescued machine
     "machine.proven": _("The temporary password was proven to let one in"),
     "machine.accept_key": _("Accepted the rescue system’s host key"),
+    "console.read": _("Had the console read"),
     "machine.look": _("Looked at the disks"),
     "machine.mount": _("Mounted the old disk"),
     "machine.unmount": _("Unmounted the old disk"),

@@ -138,6 +138,8 @@ teams/<int:pk>/trail.csv               GET        in 403 403 +   404 404  403 40
 teams/<int:pk>/trail.jsonl             GET        in 403 403 +   404 404  403 403 403   team
 
 instances/<int:pk>/history             GET        in +   +   +   404 404  +   +   +     instance
+instances/<int:pk>/console             GET        in +   +   +   404 404  +   +   +     instance
+instances/<int:pk>/console             POST       in 403 +   +   404 404  403 +   +     instance
 instances/<int:pk>/by-hand             GET        in +   +   +   404 404  +   +   +     instance
 instances/<int:pk>/by-hand/<slug:goal> GET        in +   +   +   404 404  +   +   +     instance boot
 

@@ -194,6 +194,12 @@ def why_no_login(server: Server, region: Region) -> str:
     return next((problem for row in rows if (problem := _problem_of(bench, row))), "")
 
 
+def is_full(server: Server, region: Region) -> bool:
+    """Tell whether no space is left on the file system of a server's own system."""
+    found = _system_on(_own_bench(server, region))
+    return found is not None and found[1].free <= 0
+
+
 def _problem_of(bench: Bench, row: list[str]) -> str:
     """Return what systemd would say of a line of fstab that holds the boot up."""
     options = row[3].split(",") if len(row) > 3 else []

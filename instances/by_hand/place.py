@@ -50,7 +50,7 @@ def place_of(disks: Disks | None, *, keeps_disks: bool = False) -> Place:
     lvm = root is None and not luks and bool(_first(volumes, LVM))
     if root is None and not luks and not lvm:
         return usual
-    on = next((disk.path for disk in old if root in disk.walk()), old[0].path)
+    on = next((disk.path for disk in old if root and root in disk.walk()), old[0].path)
     return Place(
         root=root.path if root else OPENED if luks else "",
         disk=on,

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 BOUND = "dev dev/pts proc sys run"
 DEBIAN = ("update-initramfs -u -k all", "update-grub")
 REDHAT = ("dracut --force --regenerate-all", "grub2-mkconfig -o /boot/grub2/grub.cfg")
-SUSE = ("dracut --force --regenerate-all", "grub2-mkconfig -o /boot/grub2/grub.cfg")
 DEBIANS = frozenset({"debian", "ubuntu"})
 NETWORK = "etc/netplan etc/network etc/NetworkManager/system-connections etc/systemd/network"
 FIREWALLS = "ufw nftables firewalld iptables"
@@ -80,8 +79,8 @@ def network(_facts: Facts) -> list[Step]:
 
 
 def _enter(facts: Facts) -> Step:
-    also = (f"mount {facts.place.boot} {MNT}/boot",) if facts.place.boot else ()
-    also += (f"mount {facts.place.efi} {MNT}/boot/efi",) if facts.place.efi else ()
+    parts = ((facts.place.boot, "boot"), (facts.place.efi, "boot/efi"))
+    also = [f"mount {device} {MNT}/{where}" for device, where in parts if device]
     binds = f"for part in {BOUND}; do mount --bind /$part {MNT}/$part; done"
     return Step(
         _("Go into the old system"),

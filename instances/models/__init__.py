@@ -1,5 +1,6 @@
 """The mirror of what the clouds hold, and the rescues on it."""
 
+from instances.models.console import ConsoleReading
 from instances.models.grant import Grant
 from instances.models.history import CloudHistory
 from instances.models.machine import Job, Machine
@@ -9,6 +10,7 @@ from instances.models.rescue import Dismissal, Rescue
 __all__ = [
     "CloudHistory",
     "CloudMirror",
+    "ConsoleReading",
     "Dismissal",
     "Grant",
     "Image",

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 from django_htmx.http import trigger_client_event
 
-from instances import rescue, tasks
+from instances import consoles, rescue, tasks
 from instances.forms import StartRescueForm
 from instances.models import Instance, Rescue
 from instances.picker import Access
@@ -68,6 +68,7 @@ def _start_dialog(
         "selected": selected,
         "kept_keys": _kept_keys(request.user, instance, picker),
         "commands": _commands(instance, picker, selected),
+        "likely": consoles.likely(instance),
         "problem": form.forgery
         or impossible
         or ("" if beside_field or not problem else problem.sentence),

@@ -66,8 +66,9 @@ instances/<int:pk>/rescue              alice  resting
 instances/<int:pk>/exit                alice
 instances/<int:pk>/reboot              alice  broken
 instances/<int:pk>/history             alice
-instances/<int:pk>/by-hand              alice
-instances/<int:pk>/by-hand/<slug:goal>  alice  instance boot
+instances/<int:pk>/console             alice
+instances/<int:pk>/by-hand             alice
+instances/<int:pk>/by-hand/<slug:goal> alice  instance boot
 rescues/<uuid:pk>                      alice
 rescues/<uuid:pk>/machine              alice
 rescues/<uuid:pk>/repairs/<slug:kind>  alice
