@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from instances.lifecycle import BROKEN, State
-from instances.models import Grant, Machine, Rescue
+from instances.models import BootCheck, Grant, Machine, Rescue
 from teams.models import Team
 from teams.permissions import Right, may
 
@@ -36,6 +36,8 @@ class Card:
     buttons: list[Button]
     #: how far the panel gets into the machine, once it tried
     machine: Machine | None = None
+    #: whether the machine was seen to start again, once it was left
+    boot: BootCheck | None = None
     #: what staff asked for and this person may answer or withdraw
     grants: list[Grant] = field(default_factory=list)
     #: staff who act for this person may ask for the password, and did already
@@ -63,6 +65,7 @@ def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
         reveals=may_operate and rescue.reveals_automatically_for(user),
         buttons=_buttons(rescue) if may_operate else [],
         machine=getattr(rescue, "machine", None),
+        boot=getattr(rescue, "boot_check", None),
         **leave_of(rescue, user),
     )
 
@@ -96,4 +99,8 @@ def _buttons(rescue: Rescue) -> list[Button]:
     if rescue.state in WORTH_ANOTHER_TRY:
         url = reverse("instances:start_rescue", args=instance)
         return [Button("again", _("Try again"), url)]
+    boot: BootCheck | None = getattr(rescue, "boot_check", None)
+    if boot is not None and boot.state == BootCheck.State.FAULT:
+        url = reverse("instances:start_rescue", args=instance)
+        return [Button("again", _("Start in rescue mode again"), url)]
     return []

@@ -34,6 +34,9 @@ ACTS: "dict[str, StrOrPromise]" = {
     "rescue.exit": gettext_lazy("Exit asked for"),
     "rescue.exit_failed": gettext_lazy("The exit failed"),
     "rescue.hard_reboot": gettext_lazy("Hard reboot requested"),
+    "boot.up": gettext_lazy("Seen to start again"),
+    "boot.fault": gettext_lazy("Does not start: its console shows a fault"),
+    "boot.unseen": gettext_lazy("Not seen to start again"),
     "password.reveal": gettext_lazy("Temporary password shown"),
     "password.destroyed": gettext_lazy("Temporary password destroyed because of its age"),
 } | {

@@ -85,7 +85,7 @@ ADVICE: "dict[State, StrOrPromise]" = {
     State.EXIT_BROKEN: _("A hard reboot brings the instance back to its normal system."),
     State.ENDED_OUTSIDE: _("The temporary password no longer works and was destroyed."),
     State.ENDED_BY_CLOUD: _("The temporary password no longer works and was destroyed."),
-    State.CLOSED: _("The instance boots normally. Its usual SSH host key is valid again."),
+    State.CLOSED: _("The instance boots from its own disk. Its usual SSH host key is valid again."),
 }
 REFUSALS: "dict[str, StrOrPromise]" = {
     "locked": _("The instance is locked. Unlock it, then try again."),

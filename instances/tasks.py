@@ -11,7 +11,7 @@ from instances import consoles, driver, history, inventory, sessions
 from instances.models import ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
-from instances.recovery import access, jobs
+from instances.recovery import access, aftermath, jobs
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,8 @@ def drive(rescue_id: str) -> None:
     wait = driver.step(uuid.UUID(rescue_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)
+    if aftermath.begin(uuid.UUID(rescue_id)):
+        _send(watch_boot, rescue_id)
     if wait is not None and wait <= CHAIN_UP_TO:
         _send(drive, rescue_id, countdown=wait)
 
@@ -55,6 +57,10 @@ def sweep() -> None:
             _send(read_console, str(rescue_id))
     for rescue_id in access.due():
         nudge_machine(rescue_id)
+    for rescue_id in aftermath.unwatched():
+        aftermath.begin(rescue_id)
+    for rescue_id in aftermath.due():
+        _send(watch_boot, str(rescue_id))
     for job_id in jobs.waiting():
         _send(work, str(job_id))
 
@@ -120,6 +126,23 @@ def probe(rescue_id: str) -> None:
         _send(read_console, rescue_id, countdown=wait)
     elif wait <= CHAIN_UP_TO:
         nudge_machine(row.pk, countdown=wait)
+
+
+@shared_task
+def watch_boot(rescue_id: str) -> None:
+    """Look whether a machine starts again after its rescue, and have its port tried."""
+    wait = aftermath.look(uuid.UUID(rescue_id))
+    if wait is None:
+        return
+    _send(knock, rescue_id)
+    if wait <= CHAIN_UP_TO:
+        _send(watch_boot, rescue_id, countdown=wait)
+
+
+@shared_task(queue=MACHINES)
+def knock(rescue_id: str) -> None:
+    """Try the SSH port of a machine that left rescue mode."""
+    aftermath.knock(uuid.UUID(rescue_id))
 
 
 @shared_task(queue=MACHINES, soft_time_limit=1200, time_limit=1230)

@@ -34,6 +34,9 @@ WORDS: dict[str, "StrOrPromise"] = {
     "rescue.ended_outside": _("Left rescue mode outside the panel"),
     "rescue.still_open": _("Reminded: still in rescue mode"),
     "rescue.time_over": _("The time of the rescue was over"),
+    "boot.up": _("Seen to start again after the rescue"),
+    "boot.fault": _("Did not start again after the rescue"),
+    "boot.unseen": _("Not seen to start again after the rescue"),
     # passwords
     "password.reveal": _("Read the temporary password"),
     "password.destroyed": _("The temporary password was destroyed"),

@@ -1,5 +1,6 @@
 """The mirror of what the clouds hold, and the rescues on it."""
 
+from instances.models.boot import BootCheck
 from instances.models.console import ConsoleReading
 from instances.models.grant import Grant
 from instances.models.history import CloudHistory
@@ -8,6 +9,7 @@ from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.rescue import Dismissal, Rescue
 
 __all__ = [
+    "BootCheck",
     "CloudHistory",
     "CloudMirror",
     "ConsoleReading",

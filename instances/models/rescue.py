@@ -75,6 +75,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
                 "exit_requested_by",
                 "holder",
                 "machine",
+                "boot_check",
             )
             .order_by("-created_at")
         )

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from instances.disks import Disk, Disks, Mount, Volume
 from instances.models import Job, Machine
-from instances.recovery import words
+from instances.recovery import boot_words, words
 from instances.recovery.work import MNT
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ JOB_TONES = {
     "planned": "warn",
 }
 
+register.filter("boot_sentence", boot_words.sentence)
+register.filter("boot_why", boot_words.why_unseen)
 register.filter("reach_title", words.reach_title)
 register.filter("reach_advice", words.reach_advice)
 register.filter("job_problem", words.problem)
