@@ -62,7 +62,7 @@ ci-info: no authorized SSH keys fingerprints found for user root.
 <14>Nov 24 09:00:04 cloud-init: #############################################################"""
 
 
-def _password_line(server: Server, image: Image | None) -> str:
+def _printed_line(server: Server, image: Image | None) -> str:
     password = boots.password_of(server, image)
     if image and image.properties.get("rescue_access") == "console":
         return PRINTED.format(password)
@@ -87,7 +87,7 @@ def boot_text(server: Server, region: Region) -> str:
     image = region.images.get((server.rescue_image_id if rescued else server.image_id) or "")
     text = RESCUED if rescued else NORMAL
     fingerprints = _fingerprints(server, image, rescued=rescued)
-    words = {"password": _password_line(server, image), "stamp": now().ctime()}
+    words = {"password": _printed_line(server, image), "stamp": now().ctime()}
     words["fingerprints"] = fingerprints
     words["trouble"] = FULL if boots.is_full(server, region) else ""
     return text.format(

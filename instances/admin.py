@@ -1,6 +1,6 @@
 """The admin's pages of machines and rescues: to search and read, without any password."""
 
-from instances.models import CloudMirror, Grant, Instance, Rescue
+from instances.models import CloudMirror, Grant, ImageProfile, Instance, Rescue
 from teams.admin import listed
 
 listed(
@@ -27,6 +27,7 @@ listed(
     list_select_related=["rescue", "staff", "answered_by"],
     ordering=["-asked_at"],
 )
+listed(ImageProfile, "image user access printed_line", "image user", ordering=["image"])
 listed(
     CloudMirror,
     "account synced_at full_at problem problem_since",

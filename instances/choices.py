@@ -8,8 +8,9 @@ from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from instances import picker, wording
-from instances.models import Image, Instance, Machine, Rescue
+from instances.models import Image, ImageProfile, Instance, Machine, Rescue
 from instances.picker import Access, ImageFacts, ServerFacts, Verdict
+from instances.profiles import Profile, profile_of
 from teams.models import Team
 
 if TYPE_CHECKING:
@@ -58,9 +59,10 @@ class Picker:
 
 def picker_for(instance: Instance) -> Picker:
     """Judge every image of the instance's cloud account, and preselect the best."""
-    server = _server_facts(instance)
+    server, own = _server_facts(instance), _profiles()
     judged = [
-        (image, _judge(image, server, instance.team)) for image in instance.account.images.all()
+        (image, _judge(image, server, instance.team, own))
+        for image in instance.account.images.all()
     ]
     judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
     best = min((verdict.preference for _image, verdict in judged), default=None)
@@ -80,17 +82,22 @@ def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
     image = instance.account.images.filter(image_id=image_ref).first()
     if image is None:
         return None
-    verdict = _judge(image, _server_facts(instance), instance.team)
+    verdict = _judge(image, _server_facts(instance), instance.team, _profiles())
     return _choice(image, verdict, preselected=False)
 
 
-def _judge(image: Image, server: ServerFacts, team: Team) -> Verdict:
+def _profiles() -> list[Profile]:
+    return [row.known for row in ImageProfile.objects.all()]
+
+
+def _judge(image: Image, server: ServerFacts, team: Team, own: list[Profile]) -> Verdict:
     names = {image.image_id, image.name}
     return picker.judge(
         _image_facts(image),
         server,
         listed=_listed(image),
         allowed=not team.allowed_images or not names.isdisjoint(team.allowed_images),
+        profile=profile_of(image.name, image.image_id, own),
     )
 
 

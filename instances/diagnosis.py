@@ -117,7 +117,7 @@ SIGNS = (
 
 def diagnose(console_text: str) -> Diagnosis:
     """Name what likely ails a machine, the likeliest first, by its last boot."""
-    lines = _lines(console_text)
+    lines = last_boot(console_text)
     if not lines:
         return Diagnosis(empty=True)
     login = next((n for n in range(len(lines) - 1, -1, -1) if _LOGIN.search(lines[n])), -1)
@@ -146,9 +146,9 @@ def _shown(line: str) -> str:
     return "" if _SECRET.search(line) else line[:SHOWN]
 
 
-def _lines(text: str) -> list[str]:
+def last_boot(console_text: str) -> list[str]:
     """Return the last boot's lines, without what a terminal would act on."""
-    text = _ESCAPES.sub("", text[-MOST_TEXT:]).replace("\t", " ")
+    text = _ESCAPES.sub("", console_text[-MOST_TEXT:]).replace("\t", " ")
     boots = [boot.start() for boot in _BOOT.finditer(text)]
     if boots:
         text = text[boots[-1] :]

@@ -9,6 +9,8 @@ the picker checks beforehand. Sources: nova/compute/api.py ``rescue``, nova/virt
 from dataclasses import dataclass
 from enum import StrEnum
 
+from instances.profiles import Profile, shipped_for
+
 RESCUE_MARKS = frozenset({"true", "1", "yes"})
 STABLE_DEVICE, STABLE_BUS = "hw_rescue_device", "hw_rescue_bus"
 USUAL_ARCHITECTURE = "x86_64"
@@ -104,10 +106,15 @@ class Verdict:
 
 
 def judge(
-    image: ImageFacts, server: ServerFacts, *, listed: bool = False, allowed: bool = True
+    image: ImageFacts,
+    server: ServerFacts,
+    *,
+    listed: bool = False,
+    allowed: bool = True,
+    profile: Profile | None = None,
 ) -> Verdict:
-    """Judge an image: ``listed`` by the operator for rescue, ``allowed`` by the team."""
-    access, user = way_in(image, server, listed=listed)
+    """Judge an image: ``listed`` and known by the operator, ``allowed`` by the team."""
+    access, user = way_in(image, server, listed=listed, profile=profile)
     return Verdict(
         unsuitable=_why_not(image, server) if allowed else "not_allowed",
         access=access,
@@ -142,27 +149,44 @@ def _foreign(image: ImageFacts, server: ServerFacts) -> bool:
     return bool(image.owner and server.project_id) and image.owner != server.project_id
 
 
-def way_in(image: ImageFacts, server: ServerFacts, *, listed: bool = False) -> tuple[Access, str]:
+def way_in(
+    image: ImageFacts,
+    server: ServerFacts,
+    *,
+    listed: bool = False,
+    profile: Profile | None = None,
+) -> tuple[Access, str]:
     """Return how one gets into this server in rescue with this image, and as whom.
 
-    The image's owner may say so with the property ``rescue_access`` (password, key, console)
-    and ``rescue_user``. Nova hands the password over on the config drive alone, and with
-    stable-device images it attaches the old drive: then no password can work.
+    The operator's profile says so first, then the image's owner with the properties
+    ``rescue_access`` (password, key, console) and ``rescue_user``. Nova hands the password over
+    on the config drive alone, and with stable-device images it attaches the old drive: then no
+    password can work.
     """
-    declared = image.properties.get("rescue_access", "").lower()
-    distribution = image.properties.get("os_distro", "").lower()
-    user = image.properties.get("rescue_user", "")
+    profile = profile or Profile("")
+    declared = profile.access or image.properties.get("rescue_access", "").lower()
+    user = profile.user or image.properties.get("rescue_user", "")
     marked = listed or (image.for_rescue and not image.stable)
     takes_password = declared == Access.PASSWORD or (not declared and marked)
     if takes_password and server.config_drive and not image.stable:
         return Access.PASSWORD, user or "root"
-    if declared == Access.CONSOLE:
+    if declared == Access.CONSOLE or (profile.printed_line and not declared):
         return Access.CONSOLE, user or "root"
-    key_user = user or KEY_USERS.get(distribution, "")
+    key_user = user or usual_user(image.name, image.properties)
     takes_key = declared == Access.KEY or (not takes_password and bool(key_user))
     if takes_key and server.key_name:
         return Access.KEY, key_user or "root"
+    shipped = shipped_for(image.name, image.image_id)
+    if shipped is not None and shipped.printed_line:
+        return Access.CONSOLE, key_user or "root"
     return Access.UNKNOWN, user or "root"
+
+
+def usual_user(name: str, properties: dict[str, str]) -> str:
+    """Name the user an image gives the server's key to: by its distribution, else by its name."""
+    known = KEY_USERS.get(str(properties.get("os_distro", "")).lower(), "")
+    shipped = shipped_for(name, "")
+    return known or (shipped.user if shipped else "")
 
 
 def _warnings(image: ImageFacts, server: ServerFacts, *, listed: bool) -> list[str]:

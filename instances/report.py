@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from instances import story
 from instances.lifecycle import SETTLED, State
 from instances.models import Rescue
+from teams import acts
 from teams.models import AuditEntry
 from teams.permissions import Right
 
@@ -38,6 +39,7 @@ ACTS: "dict[str, StrOrPromise]" = {
     "boot.fault": gettext_lazy("Does not start: its console shows a fault"),
     "boot.unseen": gettext_lazy("Not seen to start again"),
     "password.reveal": gettext_lazy("Temporary password shown"),
+    "password.printed": gettext_lazy("Password read on the rescue system’s console"),
     "password.destroyed": gettext_lazy("Temporary password destroyed because of its age"),
 } | {
     f"rescue.{state.value.lower()}": story.HEADLINES[state]
@@ -72,7 +74,7 @@ def timeline(rescue: Rescue, reader: "User") -> list[Moment]:
 
 
 def _moment(entry: AuditEntry) -> Moment:
-    text = str(ACTS.get(entry.act, entry.act))
+    text = str(ACTS.get(entry.act) or acts.WORDS.get(entry.act, entry.act))
     if entry.details.get("reason") == BY_THE_CLOCK:
         text = _("Exit asked for by the panel: the time is over")
     if entry.act == "rescue.extend":

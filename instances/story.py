@@ -250,6 +250,8 @@ def _log_in_text(rescue: "Rescue") -> "StrOrPromise":
         return _("With the temporary password.")
     if rescue.access == "key":
         return _("With your usual SSH key; then become root with sudo -i.")
+    if rescue.password_printed:
+        return _("With the password that was read on the console.")
     if rescue.access == "console":
         return _("With what the rescue system prints on the console.")
     return _("The panel does not know how this image lets one in: try your SSH key.")

@@ -122,7 +122,7 @@ def probe(rescue_id: str) -> None:
     if row is None or row.next_at is None:
         return
     wait = (row.next_at - clock_now()).total_seconds()
-    if row.reach == Reach.NEW_KEY:
+    if row.reach in (Reach.NEW_KEY, Reach.NO_PASSWORD):  # the console may yet tell
         _send(read_console, rescue_id, countdown=wait)
     elif wait <= CHAIN_UP_TO:
         nudge_machine(row.pk, countdown=wait)

@@ -39,6 +39,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "boot.unseen": _("Not seen to start again after the rescue"),
     # passwords
     "password.reveal": _("Read the temporary password"),
+    "password.printed": _("Read the password on the rescue system’s console"),
     "password.destroyed": _("The temporary password was destroyed"),
     # the rescued machine
     "machine.proven": _("The temporary password was proven to let one in"),
@@ -60,6 +61,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "staff.remove": _("An operator took the staff right away"),
     "admin.change": _("An operator changed it in the admin"),
     "keys.rotate": _("Secrets were sealed anew with another key"),
+    "image.profile": _("The operator said how one gets into an image"),
     # the team
     "team.create": _("Created the team"),
     "team.rename": _("Renamed the team"),

@@ -156,7 +156,7 @@ def _way_back(goal: Goal, facts: Facts) -> list[Step]:
         *steps,
         Step(_("Log out"), "", ("exit",)),
         Step(_("Exit rescue mode"),
-             _("With the button here, or on your own computer with OpenStack’s command; it is "
+             _("With the panel’s button, or on your own computer with OpenStack’s command; it is "
                "done when the status says ACTIVE."),
              (f"openstack server unrescue {facts.server}",
               f"openstack server show -f value -c status {facts.server}"), where="yours"),

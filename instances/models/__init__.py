@@ -6,6 +6,7 @@ from instances.models.grant import Grant
 from instances.models.history import CloudHistory
 from instances.models.machine import Job, Machine
 from instances.models.mirror import CloudMirror, Image, Instance
+from instances.models.profile import ImageProfile
 from instances.models.rescue import Dismissal, Rescue
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Dismissal",
     "Grant",
     "Image",
+    "ImageProfile",
     "Instance",
     "Job",
     "Machine",

@@ -127,6 +127,8 @@ class Rescue(models.Model):
     access = models.CharField(max_length=10, default="unknown")
     access_user = models.CharField(max_length=64, blank=True)
     sealed_password = models.TextField(blank=True, editable=False)
+    #: the rescue system made it up and printed it on its console
+    password_printed = models.BooleanField(default=False)
 
     # The call under way: how to know it again among the server's actions.
     asked_at = models.DateTimeField()

@@ -17,12 +17,13 @@ from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
-from instances import driver, events, ssh
+from instances import driver, events, profiles, ssh
 from instances.cloud import CloudError, open_account
 from instances.lifecycle import IN_RESCUE
 from instances.models import Machine, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import PASSING, Reach
+from instances.models.profile import operators_profile
 from instances.picker import Access
 from instances.rescue import NotPossible
 from teams.permissions import Right
@@ -102,12 +103,44 @@ def read_console(rescue_id: uuid.UUID) -> bool:
         logger.info("console of rescue %s not read: %s", rescue_id, error)
         return False
     printed = ssh.fingerprints_in(text)
-    fresh = bool(printed) and printed != row.printed
+    fresh = (bool(printed) and printed != row.printed) or _keep_printed(row.rescue, text)
     changes: dict[str, Any] = {"console_read_at": clock_now()}
     if fresh:
         changes |= {"printed": printed, "next_at": clock_now()}
     Machine.objects.filter(pk=row.pk).update(**changes)
     return fresh
+
+
+def _keep_printed(rescue: Rescue, console_text: str) -> bool:
+    """Keep the password that an image prints on its console, sealed; tell whether it is new."""
+    pattern = _line_of(rescue)
+    found = profiles.password_in(console_text, pattern) if pattern else ""
+    if not found or _is_kept(rescue, found):
+        return False
+    with transaction.atomic():
+        kept = rescue.move(
+            sealed_password=rescue.sealed(found), password_printed=True, next_at=rescue.next_at
+        )
+        if kept:
+            driver.record("password.printed", rescue)
+            driver.announce(rescue)
+    return kept
+
+
+def _is_kept(rescue: Rescue, password: str) -> bool:
+    try:
+        return rescue.password_printed and rescue.password() == password
+    except CannotOpen:
+        return False
+
+
+def _line_of(rescue: Rescue) -> str:
+    """Return what finds a printed password: for images of which one is told to read it there."""
+    if rescue.access != Access.CONSOLE:
+        return ""
+    own = operators_profile(rescue.image_name, rescue.image_ref)
+    shipped = profiles.shipped_for(rescue.image_name, rescue.image_ref)
+    return (own.printed_line if own else "") or (shipped.printed_line if shipped else "")
 
 
 def probe(rescue_id: uuid.UUID) -> Machine | None:
@@ -153,7 +186,7 @@ def _tried(row: Machine) -> Reach:
             _greet(row)
         if not row.vouched_by:
             return Reach.NEW_KEY
-        if row.rescue.access != Access.PASSWORD:
+        if row.rescue.access != Access.PASSWORD and not row.rescue.password_printed:
             return Reach.KEY_ONLY if row.rescue.access == Access.KEY else Reach.NO_PASSWORD
         with entered(row):
             return Reach.IN
@@ -174,7 +207,7 @@ def _greet(row: Machine) -> None:
 def _next(row: Machine, now: datetime) -> datetime | None:
     """Return when to try again; None when only a person can change it, or it took too long."""
     tried_for = now - (row.first_tried_at or now)
-    if row.reach == Reach.NEW_KEY:
+    if row.reach == Reach.NEW_KEY or (row.reach == Reach.NO_PASSWORD and _line_of(row.rescue)):
         return now + 4 * OFTEN if tried_for < VOUCHED_WITHIN else None
     if row.reach == Reach.REFUSED and tried_for > PASSWORD_SET_WITHIN:
         return None

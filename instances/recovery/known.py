@@ -10,7 +10,8 @@ from instances.by_hand import Facts, place_of
 from instances.by_hand.place import Place
 from instances.lifecycle import IN_RESCUE
 from instances.models import Instance, Machine, Rescue
-from instances.picker import KEY_USERS, Access
+from instances.models.profile import operators_profile
+from instances.picker import Access, usual_user
 from instances.recovery import access, jobs, survey
 from teams.ssh_keys import keys_of
 
@@ -22,11 +23,11 @@ def facts_of(instance: Instance, reader: User) -> Facts:
     """Gather what the panel knows of an instance, as far as somebody may know it."""
     rescue = instance.open_rescue
     ready = rescue if rescue and rescue.state in IN_RESCUE else None
-    distro = _distribution(instance)
+    distro, usual = _of_image(instance)
     key = keys_of(reader).first() or keys_of(instance.team).first()
     return Facts(
         place=_place(ready),
-        user=_user(ready, reader, distro),
+        user=_user(ready, reader, usual),
         distro=distro,
         public_key=key.public_key if key else "",
         ssh=story.ssh_command(ready) if ready else "",
@@ -44,16 +45,19 @@ def _place(rescue: Rescue | None) -> Place:
     return place_of(disks, keeps_disks=survey.rescue_last(rescue))
 
 
-def _user(rescue: Rescue | None, reader: User, distro: str) -> str:
+def _user(rescue: Rescue | None, reader: User, usual: str) -> str:
     """Name whom one logs in as on the old system: as its passwd says, else as its image does."""
-    usual = KEY_USERS.get(distro, "")
     if rescue is None or not access.may_use(rescue, reader):
         return usual
     seen = jobs.users_seen(rescue)
     return usual if usual in seen or not seen else seen[0]
 
 
-def _distribution(instance: Instance) -> str:
+def _of_image(instance: Instance) -> tuple[str, str]:
+    """Return the distribution and the usual user of the image an instance was made from."""
     image = instance.account.images.filter(image_id=instance.image_id).first()
-    named = str(image.properties.get("os_distro", "")) if image else ""
-    return named.lower()
+    properties = image.properties if image else {}
+    profile = operators_profile(instance.image_name, instance.image_id)
+    said = profile.user if profile else ""
+    user = said or usual_user(instance.image_name, properties)
+    return str(properties.get("os_distro", "")).lower(), user

@@ -13,6 +13,7 @@ from django.db import transaction
 
 from instances import inventory
 from instances.management.commands.connect_cloud import connect
+from instances.models import ImageProfile
 from teams.models import CloudAccount, Membership, Team, User
 
 PASSWORD = "rescue-demo"  # noqa: S105
@@ -70,6 +71,11 @@ class Command(BaseCommand):
             if port := options["machine_port"]:
                 mine = CloudAccount.objects.filter(team=team, name=name)
                 mine.update(machine_port=port, machine_networks=MACHINES)
+        # As an operator would with manage.py image_profile; one may change it and keep that.
+        ImageProfile.objects.get_or_create(
+            image="SystemRescue*",
+            defaults={"printed_line": r"rescue-setup: password of root for this boot: (\S+)"},
+        )
         self.stdout.write(f"Demo: {len(ACCOUNTS)} cloud accounts.")
 
 
