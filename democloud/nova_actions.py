@@ -97,13 +97,27 @@ def _revert_resize(call: Call, server: Server, _value: Any) -> Answer:
 
 
 def _create_image(call: Call, server: Server, value: Any) -> Answer:
-    record(call, server, "createImage")
+    action = record(call, server, "createImage")
     image = fixed_uuid("snapshot", call.request_id)
     origin = {"image_type": "snapshot", "base_image_ref": server.image_id}
     properties = {**server.image_properties, **origin, "instance_uuid": server.id}
     owner = call.who.project_id
     call.region.images[image] = Image(
-        image, value["name"], owner, "private", properties=properties, min_disk=server.flavor.disk
+        image, value["name"], owner, "private", status="queued",
+        properties=properties, min_disk=server.flavor.disk,
+    )  # fmt: skip
+
+    def finish(job: Job) -> None:
+        job.server.save(task_state=None)
+        if job.cloud.knobs.fault("driver_error", server.id, server.name):
+            call.region.images.pop(image, None)  # nova-compute deletes what it could not fill
+            job.fail("The image could not be stored.")
+        elif image in call.region.images:
+            call.region.images[image].status = "active"
+
+    server.save(task_state="image_snapshot")
+    nova_host.start(
+        call, server, action, "compute_snapshot_instance", call.cloud.knobs.other_seconds, finish
     )
     location = {"Location": f"{call.base}/{call.region.slug}/compute/v2.1/images/{image}"}
     return Answer(

@@ -14,7 +14,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from instances import events, lifecycle, news
+from instances import events, lifecycle, news, snapshots
 from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
 from instances.lifecycle import (
     BROKEN,
@@ -30,7 +30,7 @@ from instances.lifecycle import (
     Seen,
     State,
 )
-from instances.models import Instance, Rescue
+from instances.models import Instance, Rescue, Snapshot
 from instances.models.clock import now as clock_now
 from instances.models.mirror import facts_of
 from instances.models.rescue import PASSWORD_LIVES
@@ -79,10 +79,24 @@ def step(rescue_id: uuid.UUID) -> float | None:
     except CloudError as error:
         return _unseen(rescue, error)
     mirror(rescue.instance, server)
+    if rescue.pending_snapshot is not None and not seen.gone:
+        return _snapshot_first(rescue, rescue.pending_snapshot, cloud, seen)
     move = lifecycle.decide(rescue.case(clock_now()), seen)
     if move.call is not None:
         return _call(rescue, cloud, move.call, seen)
     return _write(rescue, move, seen)
+
+
+def _snapshot_first(rescue: Rescue, taken: Snapshot, cloud: Cloud, seen: Seen) -> float | None:
+    """Take the snapshot that was asked for; the time to start in begins anew with each look."""
+    until = clock_now() + 2 * CALL_LEASE  # it is looked for before it is asked for
+    if not rescue.move(keep_lease=until, next_at=until):
+        return None
+    try:
+        move = snapshots.step(taken, cloud, seen)
+    except CloudError as error:
+        return _unseen(rescue, error)
+    return _write(rescue, move, asked_at=clock_now(), failure_text=taken.failure_text)
 
 
 def _look(rescue: Rescue, cloud: Cloud) -> tuple[Server | None, Seen]:

@@ -42,6 +42,17 @@ class StartRescueForm(forms.Form):
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
     hours = Hours(label=_("How long"), required=False)
+    snapshot = forms.RegexField(
+        r"^[\w .()-]+$",
+        label=_("Name of a snapshot to take first"),
+        help_text=_(
+            "Left empty, none is taken. It takes minutes, and the cloud may charge for its storage."
+        ),
+        max_length=100,
+        required=False,
+        error_messages={"invalid": _("Use letters, digits, spaces and . - _ ( ) only.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
 
     def __init__(self, data: Any = None, *, team: Team) -> None:
         super().__init__(data)

@@ -35,6 +35,8 @@ ACTS: "dict[str, StrOrPromise]" = {
     "rescue.exit": gettext_lazy("Exit asked for"),
     "rescue.exit_failed": gettext_lazy("The exit failed"),
     "rescue.hard_reboot": gettext_lazy("Hard reboot requested"),
+    "snapshot.done": gettext_lazy("Snapshot taken"),
+    "snapshot.failed": gettext_lazy("No snapshot was taken"),
     "boot.up": gettext_lazy("Seen to start again"),
     "boot.fault": gettext_lazy("Does not start: its console shows a fault"),
     "boot.unseen": gettext_lazy("Not seen to start again"),

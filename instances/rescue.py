@@ -22,8 +22,9 @@ from instances.lifecycle import (
     State,
     phase_of,
 )
-from instances.models import Dismissal, Instance, Rescue
+from instances.models import Dismissal, Instance, Rescue, Snapshot
 from instances.models.clock import now as clock_now
+from instances.snapshots import VM_STATES as SNAPSHOT_STATES
 from teams.permissions import Right
 from teams.secrets import CannotOpen
 
@@ -164,10 +165,12 @@ def start(
     idempotency_key: uuid.UUID,
     reason: str = "",
     hours: int | None = None,
+    snapshot: str = "",
 ) -> Rescue:
     """Ask for a rescue; the same key again returns the rescue it made.
 
-    ``hours`` is how long it should last, within the team's limit.
+    ``hours`` is how long it should last, within the team's limit; ``snapshot`` names one that
+    is taken first.
 
     Raise ``PermissionDenied`` for a role that may only look and ``NotPossible`` with the reason
     when the instance or the image does not allow it now.
@@ -187,6 +190,10 @@ def start(
     if not choice.suitable:
         sentence = _("This image cannot be used: {reason}.").format(reason=choice.reason)
         raise NotPossible(sentence, field="image")
+    if snapshot and instance.vm_state not in SNAPSHOT_STATES:
+        raise NotPossible(
+            _("The cloud takes no snapshot of an instance in this state."), field="snapshot"
+        )
     now = clock_now()
     rescue = Rescue(
         instance=instance,
@@ -208,6 +215,9 @@ def start(
         with transaction.atomic():
             rescue.save(force_insert=True)
             told = {"image": choice.name, "image_ref": choice.ref, "reason": reason}
+            if snapshot:
+                Snapshot.objects.create(rescue=rescue, name=snapshot, begun_at=now)
+                told |= {"snapshot": snapshot}
             _note("rescue.start", rescue, by, **told)
     except IntegrityError:
         return _beaten(instance, idempotency_key, by)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from instances.models.rescue import Rescue
 
+    Mark = tuple[str, StrOrPromise, datetime | None]
+
 FAILED = frozenset(
     {
         State.REFUSED,
@@ -101,6 +103,18 @@ REFUSALS: "dict[str, StrOrPromise]" = {
     "expired": _("The cloud could not be asked in time. Nothing was changed; try again."),
 }
 
+NO_SNAPSHOT: "dict[str, StrOrPromise]" = {
+    "": _("No snapshot could be taken, so the rescue was not started. Nothing was changed."),
+    "vm_state": _(
+        "The cloud takes no snapshot of an instance in this state, so the rescue was not started."
+    ),
+    "too_long": _("The snapshot was not done within an hour, so the rescue was not started."),
+    "unsure": _(
+        "The cloud did not say whether it takes the snapshot, so the rescue was not started. Look "
+        "among your images."
+    ),
+}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -118,12 +132,15 @@ class Step:
 
 
 def headline(rescue: "Rescue") -> "StrOrPromise":
+    """Say in a few words how it stands."""
+    if rescue.pending_snapshot:
+        return _("Taking a snapshot first")
     return HEADLINES[State(rescue.state)]
 
 
 def advice(rescue: "Rescue") -> "StrOrPromise":
     """Say what to do next; the reason of a refusal comes first."""
-    refusal = REFUSALS.get(rescue.failure_code)
+    refusal = REFUSALS.get(rescue.failure_code) or _no_snapshot(rescue.failure_code)
     if refusal and (rescue.state in FAILED or rescue.is_open):
         return refusal
     if rescue.failure_code.startswith("vm_state:"):
@@ -133,6 +150,12 @@ def advice(rescue: "Rescue") -> "StrOrPromise":
     if rescue.is_external and rescue.state in (State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD):
         return ""  # its password was never with us
     return ADVICE.get(State(rescue.state), "")
+
+
+def _no_snapshot(code: str) -> "StrOrPromise":
+    """Say why there is no snapshot, so that the rescue was not started."""
+    before, _colon, problem = code.partition(":")
+    return NO_SNAPSHOT.get(problem, NO_SNAPSHOT[""]) if before == "snapshot" else ""
 
 
 def obstacle(rescue: "Rescue") -> "StrOrPromise":
@@ -154,7 +177,7 @@ def stages(rescue: "Rescue") -> list[Stage]:
     if rescue.is_external and not rescue.exit_requested_at:
         return []
     if rescue.exit_requested_at and rescue.state not in IN_RESCUE:
-        marks = [
+        marks: list[Mark] = [
             ("exit_asked", _("Exit asked for"), rescue.exit_requested_at),
             ("restarting", _("Restarting from its own disk"), None),
             ("running", _("Running normally"), rescue.ended_at),
@@ -162,6 +185,7 @@ def stages(rescue: "Rescue") -> list[Stage]:
     else:
         marks = [
             ("asked", pgettext_lazy("rescue stage", "Asked"), rescue.created_at),
+            *_snapshot_stage(rescue),
             ("accepted", pgettext_lazy("rescue stage", "Accepted"), rescue.accepted_at),
             ("booting", _("Shutting down, booting the rescue system"), rescue.host_started_at),
             ("ready", _("In rescue mode"), rescue.ready_at),
@@ -169,9 +193,12 @@ def stages(rescue: "Rescue") -> list[Stage]:
     return _marked(rescue, marks)
 
 
-def _marked(
-    rescue: "Rescue", marks: "Sequence[tuple[str, StrOrPromise, datetime | None]]"
-) -> list[Stage]:
+def _snapshot_stage(rescue: "Rescue") -> "list[Mark]":
+    snapshot = getattr(rescue, "snapshot", None)
+    return [("snapshot", _("Taking a snapshot"), snapshot.begun_at)] if snapshot else []
+
+
+def _marked(rescue: "Rescue", marks: "Sequence[Mark]") -> list[Stage]:
     """Mark stages: those before the last one that was reached are done."""
     finished = rescue.is_ready or (rescue.is_ended and rescue.state not in FAILED)
     reached = max((n for n, (_k, _l, at) in enumerate(marks) if at), default=0)

@@ -37,6 +37,8 @@ WORDS: dict[str, "StrOrPromise"] = {
     "boot.up": _("Seen to start again after the rescue"),
     "boot.fault": _("Did not start again after the rescue"),
     "boot.unseen": _("Not seen to start again after the rescue"),
+    "snapshot.done": _("The snapshot before the rescue was taken"),
+    "snapshot.failed": _("No snapshot was taken, so the rescue was not started"),
     # passwords
     "password.reveal": _("Read the temporary password"),
     "password.printed": _("Read the password on the rescue system’s console"),

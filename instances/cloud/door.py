@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
+from urllib.parse import quote
 
 import openstack
 import openstack.config
@@ -194,13 +195,13 @@ class Cloud:
         return server_from(self._json(f"/servers/{server_id}")["server"])
 
     @_translated
-    def images(self) -> list[Image]:
-        """Return the images this project may use."""
-        return [image_from(raw) for raw in self._image_pages()]
+    def images(self, *, name: str = "") -> list[Image]:
+        """Return the images this project may use, or those of a name."""
+        return [image_from(raw) for raw in self._image_pages(name)]
 
-    def _image_pages(self) -> Iterator[dict[str, Any]]:
+    def _image_pages(self, name: str) -> Iterator[dict[str, Any]]:
         # Without a visibility Glance lists public, own and accepted shared images; hidden: no.
-        url: str = f"/images?limit={PAGE}"
+        url: str = f"/images?limit={PAGE}" + (f"&name={quote(name)}" if name else "")
         for _page in range(MOST_PAGES):
             path = _from_v2(url)
             answer = checked(self._connection.image.get(path, timeout=GET_TIMEOUT, **ONCE))
@@ -282,6 +283,10 @@ class Cloud:
     def unrescue(self, server_id: str) -> Accepted:
         """Ask Nova to end a rescue."""
         return Accepted(self._act(server_id, {"unrescue": None}).request_id)
+
+    def create_image(self, server_id: str, name: str) -> Accepted:
+        """Ask Nova for a snapshot."""
+        return Accepted(self._act(server_id, {"createImage": {"name": name}}).request_id)
 
     def hard_reboot(self, server_id: str) -> Accepted:
         """Ask Nova for a hard reboot, the way back from ERROR."""

@@ -8,6 +8,7 @@ from instances.models.machine import Job, Machine
 from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.profile import ImageProfile
 from instances.models.rescue import Dismissal, Rescue
+from instances.models.snapshot import Snapshot
 
 __all__ = [
     "BootCheck",
@@ -22,4 +23,5 @@ __all__ = [
     "Job",
     "Machine",
     "Rescue",
+    "Snapshot",
 ]

@@ -31,6 +31,8 @@ from teams.permissions import PasswordReaders, Right, Role
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
+    from instances.models.snapshot import Snapshot
+
 LEASE = timedelta(seconds=20)
 PASSWORD_LIVES = timedelta(hours=24)
 SHOWN_AFTER_END = timedelta(hours=24)
@@ -76,6 +78,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
                 "holder",
                 "machine",
                 "boot_check",
+                "snapshot",
             )
             .order_by("-created_at")
         )
@@ -289,6 +292,14 @@ class Rescue(models.Model):
             and self.shows_password_to(user)
         )
 
+    @property
+    def pending_snapshot(self) -> "Snapshot | None":
+        """The snapshot that it waits for before it starts."""
+        if self.state != State.REQUESTED:
+            return None
+        found: Snapshot | None = getattr(self, "snapshot", None)
+        return found if found is not None and found.is_pending else None
+
     def may_cancel(self, user: Any) -> bool:
         return self.state == State.REQUESTED and user.may(Right.OPERATE, self.instance.team)
 
@@ -336,6 +347,7 @@ class Rescue(models.Model):
         """How long such rescues took here lately: the median of the last 20 of this account."""
         done = Rescue.objects.filter(instance__account_id=self.instance.account_id)
         done = done.exclude(image_ref="").exclude(ready_at=None).exclude(pk=self.pk)
+        done = done.filter(snapshot=None)  # whose copying may take hours
         times = done.order_by("-ready_at").values_list("created_at", "ready_at")[:20]
         took = [(ready - asked).total_seconds() for asked, ready in times if ready]
         return round(median(took)) if took else None

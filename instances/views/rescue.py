@@ -37,6 +37,7 @@ def start_rescue(request: Request, pk: int) -> HttpResponse:
             idempotency_key=form.cleaned_data["idempotency_key"],
             reason=form.cleaned_data["reason"],
             hours=form.cleaned_data["hours"],
+            snapshot=form.cleaned_data["snapshot"],
         )
     except rescue.NotPossible as problem:
         return _start_dialog(request, instance, form, problem, status=409)
@@ -63,7 +64,7 @@ def _start_dialog(
     context = {
         "instance": instance,
         "form": form,
-        "session_fields": [form["reason"], form["hours"]],
+        "session_fields": [form["reason"], form["hours"], form["snapshot"]],
         "picker": picker,
         "selected": selected,
         "kept_keys": _kept_keys(request.user, instance, picker),
