@@ -157,7 +157,7 @@ def probe(rescue_id: uuid.UUID) -> Machine | None:
     row.tried_at = now
     row.reach = _tried(row)
     after = clock_now()
-    row.next_at = _next(row, after)
+    row.next_at = _next(row, after, may_print=bool(_line_of(row.rescue)))
     proves = row.reach == Reach.IN and before[0] != Reach.IN
     if row.reach == Reach.IN and row.proven_at is None:
         row.proven_at = after
@@ -204,10 +204,10 @@ def _greet(row: Machine) -> None:
     row.vouched_by = "console" if key.fingerprint in row.printed else ""
 
 
-def _next(row: Machine, now: datetime) -> datetime | None:
+def _next(row: Machine, now: datetime, *, may_print: bool = False) -> datetime | None:
     """Return when to try again; None when only a person can change it, or it took too long."""
     tried_for = now - (row.first_tried_at or now)
-    if row.reach == Reach.NEW_KEY or (row.reach == Reach.NO_PASSWORD and _line_of(row.rescue)):
+    if row.reach == Reach.NEW_KEY or (row.reach == Reach.NO_PASSWORD and may_print):
         return now + 4 * OFTEN if tried_for < VOUCHED_WITHIN else None
     if row.reach == Reach.REFUSED and tried_for > PASSWORD_SET_WITHIN:
         return None

@@ -101,6 +101,7 @@ def test_what_a_terminal_would_act_on_is_taken_out():
         "\x1b]8;;http://evil\x07\x9bKernel panic - not syncing\u202e \x00<script>\x1b[31m"
     )
     assert told.found[0].line == "�Kernel panic - not syncing� �<script>"
+    assert not diagnose("x" * 600 + "Kernel panic - not syncing").found  # a line is cut
     long = diagnose("Kernel panic - not syncing " + "x" * 100_000).found[0].line
     assert len(long) == 200
 

@@ -70,6 +70,22 @@ def test_an_earlier_image_of_that_name_is_not_taken_for_it(demo, start):
     assert one.image_id in two.baseline
 
 
+def test_one_that_takes_long_does_not_let_the_rescue_expire(start):
+    row = start("web-1", snapshot="kept")
+    Rescue.objects.update(asked_at=now() - timedelta(minutes=11))
+    assert drive(row).state == "READY"
+
+
+def test_the_clouds_own_words_are_kept(start, monkeypatch):
+    def refuse(*_args):
+        raise clouds.Forbidden("Quota exceeded for resources: ['snapshots'].")
+
+    monkeypatch.setattr(clouds.Cloud, "create_image", refuse)
+    row = drive(start("web-1", snapshot="kept"))
+    assert (row.state, row.failure_code) == ("REFUSED", "snapshot:forbidden")
+    assert "Quota exceeded" in row.failure_text
+
+
 # Every answer -------------------------------------------------------------------------------------
 
 
@@ -122,6 +138,14 @@ def test_it_waits_for_image_and_server(wanted):
     nova.shows("active", instance_uuid=wanted.rescue.instance.server_id)
     assert snapshots.step(wanted, nova, IDLE).to is None
     assert (wanted.state, wanted.image_id, nova.asked) == ("done", "new", 1)
+
+
+def test_what_was_there_before_is_not_it(wanted):
+    nova = Nova()
+    nova.shows("active", "old")
+    snapshots.step(wanted, nova, IDLE)
+    assert wanted.baseline == ["old"]
+    assert snapshots.step(wanted, nova, IDLE).to is None and wanted.state == "waiting"
 
 
 @pytest.mark.parametrize("kind", ["Invalid", "Forbidden", "Gone", "Conflict"])

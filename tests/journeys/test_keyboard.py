@@ -64,13 +64,15 @@ def test_the_menu_obeys_the_keys_of_a_menu(visit: Visit) -> None:
     desk = visit("alice")
     press = desk.page.keyboard.press
     desk.search("vpn")
-    arrow, start, leave, history = (
+    arrow, start, leave, diagnosis, history = (
         desk.arrow("vpn"),
-        *map(desk.item, ("Start in rescue mode", "Exit rescue mode", "History")),
+        *map(desk.item, ("Start in rescue mode", "Exit rescue mode", "Diagnosis", "History")),
     )
     tab_to(desk.page, arrow)
     press("ArrowDown")
     expect(leave).to_be_focused()  # what can be used comes first
+    press("ArrowDown")
+    expect(diagnosis).to_be_focused()
     press("ArrowDown")
     expect(history).to_be_focused()
     press("ArrowDown")
