@@ -24,7 +24,8 @@ def facts_of(instance: Instance, reader: User) -> Facts:
     rescue = instance.open_rescue
     ready = rescue if rescue and rescue.state in IN_RESCUE else None
     distro, usual = _of_image(instance)
-    key = keys_of(reader).first() or keys_of(instance.team).first()
+    # Staff who act for somebody see no keys, as in the start dialog.
+    key = None if reader.acted_by else keys_of(reader).first() or keys_of(instance.team).first()
     return Facts(
         place=_place(ready),
         user=_user(ready, reader, usual),

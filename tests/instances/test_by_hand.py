@@ -195,6 +195,13 @@ def test_it_names_this_machine_and_this_persons_key(web, client, bob):
     assert f"/instances/{web.pk}/exit" in page and "<script>" not in page
 
 
+def test_staff_see_no_keys_and_a_team_lends_its_own(web, teams, bob, sam):
+    SSHKey.objects.create(team=teams.acme, name="t", fingerprint="SHA256:t", public_key="ssh-rsa t")
+    assert facts_of(web, bob).public_key == "ssh-rsa t"
+    bob.acted_by = sam
+    assert facts_of(web, bob).public_key == ""
+
+
 def test_before_the_rescue_it_says_so_and_leads_there(web, client, bob, carol):
     client.force_login(bob)
     page = text(client, web, "fstab")

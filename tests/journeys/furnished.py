@@ -133,7 +133,7 @@ def _of_cloud(team: Any, alice: Any) -> dict[str, Any]:
     import uuid
 
     from instances import choices, rescue
-    from instances.models import Instance, Job, Rescue
+    from instances.models import ConsoleReading, Instance, Job, Rescue
 
     broken = Instance.objects.filter(account__team=team, status="ERROR")[0]
     ended = Rescue.objects.create(
@@ -151,6 +151,11 @@ def _of_cloud(team: Any, alice: Any) -> dict[str, Any]:
     job = Job.objects.create(
         rescue=started, kind="ssh_key", state=Job.State.UNDONE, requested_by=alice,
         created_at=timezone.now(), asked_at=timezone.now(),
+    )  # fmt: skip
+    ConsoleReading.objects.create(
+        instance=resting, asked_at=timezone.now(), read_at=timezone.now(),
+        found=[{"fault": fault, "confidence": sure, "line": f"<b>{fault}</b> " + "/" * 180}
+               for fault, sure in (("fstab", 3), ("fsck", 2), ("no_network", 1))],
     )  # fmt: skip
     return {
         "repair": "ssh_key",

@@ -138,6 +138,7 @@ rescues/<uuid:pk>                      alice   ended
 rescues/<uuid:pk>                      sam-for-alice
 /                                      sam-for-alice
 teams/<int:pk>/keys                    carol
+instances/<int:pk>/console             alice   resting
 instances/<int:pk>/exit                carol
 instances/<int:pk>/rescue              alice
 staff                                  alice
