@@ -54,6 +54,8 @@ class Volume:
     mountpoints: tuple[str, ...] = ()
     read_only: bool = False
     inside: "tuple[Volume, ...]" = ()
+    part_uuid: str = ""
+    part_label: str = ""
 
     def walk(self) -> "Iterator[Volume]":
         """Yield this and all that lies inside."""
@@ -114,6 +116,11 @@ class Disks:
     def volume(self, path: str) -> Volume | None:
         """Find a volume by its device."""
         return next((v for d in self.disks for v in d.volume.walk() if v.path == path), None)
+
+    @property
+    def own(self) -> list[Volume]:
+        """List all that lies on the instance's own disks, whole disks included."""
+        return [v for d in self.disks if d.role is not Role.RESCUE for v in d.volume.walk()]
 
     def mounted_at(self, target: str) -> Mount | None:
         """Return what is mounted there."""
@@ -226,6 +233,8 @@ def _volume(raw: dict[str, Any], depth: int) -> Volume:
         mountpoints=tuple(_text(one) for one in where if one)[:16],
         read_only=raw.get("ro") in (True, "1", 1),
         inside=_volumes(raw, "children", depth),
+        part_uuid=_text(raw.get("partuuid")),
+        part_label=_text(raw.get("partlabel")),
     )
 
 

@@ -51,6 +51,11 @@ WORDS: dict[str, "StrOrPromise"] = {
     "machine.mount": _("Mounted the old disk"),
     "machine.unmount": _("Unmounted the old disk"),
     "machine.ssh_key": _("Put an SSH key back"),
+    "machine.password": _("Set a password on the old system"),
+    "machine.fstab": _("Worked on the old fstab"),
+    "machine.edit": _("Opened or edited a file of the old system"),
+    "machine.check": _("Checked a file system"),
+    "machine.reveal": _("Read a password that was set on the old system"),
     "machine.failed": _("Work on the machine failed"),
     # staff
     "staff.begin": _("Staff began to act for a member"),

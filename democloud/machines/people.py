@@ -5,6 +5,7 @@ import hmac
 import posixpath
 import secrets
 
+from democloud.machines import sha512
 from democloud.machines.machine import Machine, User
 from democloud.machines.tree import Node, find, text_at
 from democloud.machines.vfs import Who
@@ -53,6 +54,9 @@ def is_password(machine: Machine, name: str, password: str) -> bool:
     entry = password_of(machine.root, name)
     if login_of(machine, name) is None or not takes_passwords(machine):
         return False
+    if entry.startswith("$6$"):
+        salt = entry.split("$")[2]
+        return hmac.compare_digest(entry, sha512.hashed(password.encode(errors="replace"), salt))
     if not entry.startswith(SCHEME):
         return False
     return hmac.compare_digest(entry, hashed(password, entry.split("$")[2]))

@@ -177,7 +177,12 @@ class Job(models.Model):
     def may_undo(self) -> bool:
         """What it did can be taken back, or that was tried and did not work."""
         failed_at_it = self.state == self.State.FAILED and self.stage == self.Stage.UNDO
-        return self.state == self.State.DONE or failed_at_it
+        return failed_at_it or (self.state == self.State.DONE and bool(self.result.get("kept")))
+
+    @property
+    def may_confirm(self) -> bool:
+        """Everything is known that has to be, and waits for a yes."""
+        return self.state == self.State.PLANNED and bool(self.plan.get("ready", True))
 
     def move(self, to: str, **changes: Any) -> bool:
         """Write a step if nobody wrote since this row was read; tell whether it was written."""

@@ -78,6 +78,17 @@ class OldSystem:
         except ssh.NoSuchFile:
             return None
 
+    def names(self, path: str) -> list[str]:
+        """List the names in a directory; none when there is no such directory."""
+        try:
+            return [entry.name for entry in self._machine.listdir(MNT + clean(path), root=MNT)]
+        except (ssh.NoSuchFile, ssh.NotAFile):
+            return []
+
+    def real(self, path: str) -> str:
+        """Follow links as this system itself would; raise ``CannotDo`` or ``ssh.NoSuchFile``."""
+        return self._machine.resolve(MNT + clean(path), root=MNT)[len(MNT) :] or "/"
+
     def users(self) -> list[User]:
         """List its users, as far as /etc/passwd can be understood."""
         found = []
@@ -119,7 +130,10 @@ class Repair(Kind):
         writable = work.row.disks and (mount := work.row.disks.mounted_at(MNT)) and mount.writable
         if not writable:
             notes = [*notes, line("will_need_writable")]
-        private = {"digest": _digest(wanted), "diff": "".join(map(_diff, wanted))}
+        diff = [one for change in wanted for one in _diff(change)]
+        if len(diff) > DIFF_LINES:
+            notes = [*notes, line("diff_cut", lines=DIFF_LINES)]
+        private = {"digest": _digest(wanted), "diff": "".join(diff[:DIFF_LINES])}
         return Outcome([*lines, *notes], private=private)
 
     def apply(self, work: Work) -> Outcome:
@@ -145,7 +159,8 @@ class Repair(Kind):
                  backup=entry["backup"])
             for entry in kept if entry["kind"] == "file"
         ]  # fmt: skip
-        return Outcome([*lines, line("proven"), *notes], kept={"changed": kept})
+        lost = [line("labels_lost", path=entry["path"]) for entry in kept if entry.get("lost")]
+        return Outcome([*lines, line("proven"), *lost, *notes], kept={"changed": kept})
 
     def undo(self, work: Work) -> Outcome:
         """Bring back the files as they were; refuse where one was changed since."""
@@ -209,9 +224,21 @@ def _write(work: Work, change: Change) -> dict[str, Any]:
     moment = int(clock_now().timestamp())
     like = ssh.File(data=b"", mode=change.mode, uid=change.uid, gid=change.gid, mtime=moment)
     work.machine.write(path, change.after, like, root=MNT)
+    lost = bool(backup) and not _relabel(work, change, MNT + backup)
     return {
         "kind": "file", "path": change.path, "backup": backup, "after": _sha(change.after),
+        "lost": lost,
     }  # fmt: skip
+
+
+def _relabel(work: Work, change: Change, backup: str) -> bool:
+    """Give a file what its forerunner had beside its content (an SELinux label, an ACL)."""
+    path = MNT + clean(change.path)
+    copied = work.machine.run(
+        "cp", "--attributes-only", "--preserve=mode,xattr", backup, path
+    )  # fmt: skip
+    _give(work, path, change.mode, change.uid, change.gid)
+    return copied.status == 0
 
 
 def _take_back(work: Work, entry: dict[str, Any]) -> None:
@@ -256,14 +283,20 @@ def _told(change: Change | Directory) -> Line:
     return line(code, path=change.path, folder=dirname(change.path))
 
 
-def _diff(change: Change | Directory) -> str:
+def _diff(change: Change | Directory) -> list[str]:
     """Return a unified diff as ``diff -u`` writes it."""
     if isinstance(change, Directory) or change.secret:
-        return ""
-    before = (change.before or b"").decode(errors="replace").splitlines(keepends=True)
-    after = change.after.decode(errors="replace").splitlines(keepends=True)
-    listed = list(difflib.unified_diff(before, after, change.path, change.path, n=3))
-    return "".join(one if one.endswith("\n") else f"{one}\n" for one in listed[:DIFF_LINES])
+        return []
+    before, after = rows_of(change.before or b""), rows_of(change.after)
+    listed = difflib.unified_diff(before, after, change.path, change.path, n=3)
+    return [one if one.endswith("\n") else f"{one}\n" for one in listed]
+
+
+def rows_of(data: bytes) -> list[str]:
+    """Return the lines of a file with their ends; nothing but a line feed ends one."""
+    rows = [f"{row}\n" for row in data.decode(errors="replace").split("\n")]
+    last = rows.pop()[:-1]
+    return [*rows, last] if last else rows
 
 
 def _digest(wanted: list[Change | Directory]) -> str:

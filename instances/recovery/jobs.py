@@ -9,6 +9,7 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 SPARE = timedelta(seconds=30)
+BEAT = timedelta(seconds=120)
 WAITS_AT_MOST = timedelta(minutes=2)
+SECRETS_LIVE = timedelta(hours=24)
+#: the parameters that the audit trail names
+TOLD_OF = ("device", "user", "path", "line", "whole")
 STAMP = "%Y%m%dT%H%M%SZ"
 
 
@@ -70,7 +75,7 @@ def ask(
 
 def confirm(*, job: Job, by: "User") -> None:
     """Say yes to what a look has shown."""
-    _ask_next(job, Job.Stage.APPLY, by, possible=job.state == Job.State.PLANNED)
+    _ask_next(job, Job.Stage.APPLY, by, possible=job.may_confirm)
 
 
 def undo(*, job: Job, by: "User") -> None:
@@ -98,6 +103,26 @@ def _ask_next(job: Job, stage: Job.Stage, by: "User", *, possible: bool) -> None
         raise NotPossible(_("Something is being done on this machine. Wait for its end.")) from None
 
 
+def reveal(*, job: Job, by: "User") -> str:
+    """Return the password that a job made, once, to whoever asked for it; write that down.
+
+    Raise ``PermissionDenied`` or ``NotPossible``.
+    """
+    access.must_use(job.rescue, by)
+    if by.acted_by is not None or job.requested_by_id != by.pk or job.acting_by_id:
+        raise PermissionDenied(_("Only who asked for this password may read it."))
+    try:
+        password = str(job.unsealed().get("password", ""))
+    except CannotOpen:
+        raise NotPossible(_("The password can no longer be opened: its key is gone.")) from None
+    with transaction.atomic():
+        if not password or job.state != Job.State.DONE or not job.move(job.state, sealed=""):
+            raise NotPossible(_("This password was shown already, or is too old."))
+        driver.record("machine.reveal", job.rescue, actor=by, user=job.params["user"])
+        driver.announce(job.rescue)
+    return password
+
+
 def _must_be_in(rescue: Rescue) -> None:
     row = Machine.objects.filter(rescue=rescue).first()
     if rescue.state not in IN_RESCUE or row is None or not row.is_in:
@@ -106,9 +131,7 @@ def _must_be_in(rescue: Rescue) -> None:
 
 def _note(job: Job, by: "User") -> None:
     """Write down what changes the machine or reads from it, and tell the pages."""
-    details = {
-        name: job.params[name] for name in ("device", "user", "path") if job.params.get(name)
-    }
+    details = {name: job.params[name] for name in TOLD_OF if job.params.get(name)}
     driver.record(f"machine.{job.kind}", job.rescue, actor=by, stage=job.stage, **details)
     driver.announce(job.rescue)
 
@@ -127,6 +150,8 @@ def waiting() -> list[uuid.UUID]:
     now = clock_now()
     for job in Job.objects.filter(state=Job.State.RUNNING, lease_until__lt=now)[:50]:
         _end(job, Job.State.FAILED, problem="interrupted")
+    ended = Job.objects.exclude(sealed="").filter(state__in=(Job.State.DONE, Job.State.PLANNED))
+    ended.filter(ended_at__lt=now - SECRETS_LIVE).update(sealed="")
     queued = Job.objects.filter(state=Job.State.QUEUED)
     for job in queued.filter(asked_at__lt=now - WAITS_AT_MOST)[:50]:
         _end(job, Job.State.FAILED, problem="no_worker")
@@ -146,7 +171,10 @@ def run(job_id: uuid.UUID) -> None:
     try:
         outcome = _done(job)
     except CannotDo as problem:
-        _end(job, Job.State.FAILED, problem=problem.code, problem_args=problem.values)
+        _end(
+            job, Job.State.FAILED, problem=problem.code, problem_args=problem.values,
+            result=job.result | _said(problem.output),
+        )  # fmt: skip
     except ssh.SshError as error:
         logger.info("job %s of rescue %s: %s", job.pk, job.rescue_id, error.code)
         access.shut_out(job.rescue.machine, error)
@@ -173,20 +201,40 @@ def _done(job: Job) -> Outcome:
             machine=machine, row=row, params=job.params, private=job.unsealed(),
             kept=job.result.get("kept", {}), stamp=f"{job.asked_at:{STAMP}}",
             look_again=lambda: survey.take(machine, row),
+            beat=lambda percent: _beat(job, percent),
         )  # fmt: skip
         kind = KINDS[job.kind]
         act = {Job.Stage.LOOK: kind.plan, Job.Stage.APPLY: kind.apply, Job.Stage.UNDO: kind.undo}
         return act[Job.Stage(job.stage)](work)
 
 
+def _beat(job: Job, percent: int | None) -> None:
+    """Keep a long job from being called interrupted, and tell how far it is."""
+    before = job.result.get("percent")
+    result = job.result if percent is None else job.result | {"percent": percent}
+    if job.move(Job.State.RUNNING, lease_until=clock_now() + BEAT, result=result) and (
+        percent not in (None, before)
+    ):
+        driver.announce(job.rescue)
+
+
+def _said(output: str) -> dict[str, str]:
+    return {"output": output} if output else {}
+
+
 def _keep(job: Job, outcome: Outcome) -> None:
-    told = {"lines": outcome.lines}
-    if job.stage == Job.Stage.LOOK:
-        _end(job, Job.State.PLANNED, plan=told, sealed=job.seal(job.unsealed() | outcome.private))
+    told: dict[str, Any] = {"lines": outcome.lines, **_said(outcome.output)}
+    if job.stage == Job.Stage.LOOK and outcome.final:
+        _end(job, Job.State.DONE, result=told, sealed="")
+    elif job.stage == Job.Stage.LOOK:
+        told |= {} if outcome.ready else {"ready": False}
+        sealed = job.seal(job.unsealed() | outcome.private)
+        _end(job, Job.State.PLANNED, plan=told, sealed=sealed)
     elif job.stage == Job.Stage.APPLY:
-        _end(job, Job.State.DONE, result=told | {"kept": outcome.kept}, sealed="")
+        sealed = job.seal(outcome.once)
+        _end(job, Job.State.DONE, result=told | {"kept": outcome.kept}, sealed=sealed)
     else:
-        _end(job, Job.State.UNDONE, result=job.result | {"undone": outcome.lines})
+        _end(job, Job.State.UNDONE, result=job.result | {"undone": outcome.lines}, sealed="")
 
 
 def _end(job: Job, state: str, **changes: Any) -> None:

@@ -77,6 +77,10 @@ TITLES: "dict[str, StrOrPromise]" = {
     "mount": _("Mount on /mnt"),
     "unmount": _("Unmount"),
     "ssh_key": _("Put an SSH key back"),
+    "password": _("Set a password"),
+    "fstab": _("Take a line out of the fstab"),
+    "edit": _("Edit a file"),
+    "check": _("Check a file system"),
 }
 STAGES: "dict[str, StrOrPromise]" = {
     "look": pgettext_lazy("job stage", "Look"),
@@ -88,6 +92,7 @@ FACTS: "tuple[tuple[str, StrOrPromise], ...]" = (
     ("device", _("Device")),
     ("user", _("User on the instance")),
     ("path", _("File")),
+    ("line", _("Line")),
     ("key_name", _("SSH key")),
     ("public_key", _("Public key")),
 )
@@ -114,6 +119,49 @@ LINES: "dict[str, StrOrPromise]" = {
     "made_new": _("{path} was made."),
     "proven": _("Read again from the disk: it is as it should be."),
     "taken_back": _("{path} is as it was before."),
+    "labels_lost": _("{path} may have lost its SELinux label or its access list: the rescue system "
+                     "cannot copy them. With SELinux, create /.autorelabel before you exit."),
+    "diff_cut": _("Only the first {lines} lines of the difference are shown."),
+    # a password
+    "pw_unlocked": _("The account has no password or is locked: it is unlocked."),
+    "pw_expired": _("The account has expired: its end is taken away."),
+    "pw_no_shell": _("{user} has {shell} as shell, which lets nobody log in; that stays as it is."),
+    "pw_ssh_off": _("This system’s SSH server takes no passwords ({path}). The new one works "
+                    "on the console; for SSH, edit that file or put a key back."),
+    "pw_root_ssh": _("This system’s SSH server does not let root in by password "
+                     "(PermitRootLogin {value}, {path}). The new one works on the console."),
+    "pw_limited": _("{path} limits who may log in over SSH, or how: see whether {user} may."),
+    "pw_match": _("The SSH server’s settings have Match blocks, which may say otherwise for some."),
+    "pw_nologin_file": _("/etc/nologin is there: until it is removed, nobody but root logs in."),
+    # the fstab
+    "fstab_read": _("{count} lines mount something; {bad} of them deserve a look."),
+    "fstab_type": _("Unknown kind of file system: {fstype}."),
+    "fstab_network": _("A network share without nofail: when it does not answer, the start waits."),
+    "fstab_unstable": _("{device} is a name that changes with the order of the disks, and is "
+                        "another one now in rescue mode. A UUID would stay."),
+    "fstab_missing": _("{device} was not found on any of the instance’s disks: the start waits for "
+                       "it and then stops."),
+    "fstab_missing_spared": _("{device} was not found on any of the instance’s disks. "
+                              "The start goes on without it."),
+    "fstab_other_type": _("It says {fstype}, but the disk holds {found}."),
+    "fstab_no_nofail": _("No nofail: should this disk be missing one day, the system will not "
+                         "start."),
+    "fstab_twice": _("{where} is mounted by line {line} already."),
+    "fstab_left": _("These lines still name something that is missing: {lines}."),
+    # a file
+    "edit_read": _("{path}, rights {mode}, owner {uid}, group {gid}. These stay as they are."),
+    "edit_link": _("{path} is a link; the file it leads to is {target}."),
+    "edit_crlf": _("Its lines end as on Windows (CR LF); that stays so."),
+    # a check
+    "check_clean": _("{device} ({fstype}) has no errors. There is nothing to mend."),
+    "check_errors": _("{device} ({fstype}) has errors. Nothing was written yet."),
+    "check_will": _("This command is run: {command}"),
+    "check_no_undo": _("This cannot be taken back: there is no back-up of what a check changes. "
+                       "If the data matter, copy the disk first."),
+    "check_by_hand": _("The panel mends no btrfs: its repair can make things worse. Mount it "
+                       "read-only and save the data, then see btrfs-check(8)."),
+    "check_mended": _("{device} was mended."),
+    "check_proven": _("Checked once more: no errors are left."),
     "selinux": _("This system uses SELinux. If the key is still refused after the exit, "
                  "have it label its files anew: create /.autorelabel before you exit."),
 }  # fmt: skip
@@ -135,6 +183,33 @@ PROBLEMS: "dict[str, StrOrPromise]" = {
     "nothing_to_change": _("Everything is as it should be already: nothing to change."),
     "changed_since": _("The files changed since you looked. Look again."),
     "changed_after": _("{path} was changed after the repair: bring the back-up back by hand."),
+    "no_shadow": _("There is no /etc/shadow on this system: set the password by hand."),
+    "hash_in_passwd": _("The password of {user} is not kept in /etc/shadow: set it by hand."),
+    "no_openssl": _("The rescue system has no openssl to hash the password: set it by hand, with "
+                    "chroot /mnt passwd."),
+    "no_fstab": _("There is no /etc/fstab on the mounted disk. Is it the one with the system?"),
+    "fstab_empty": _("The fstab mounts nothing: there is no line to take out."),
+    "pick_a_line": _("That line is not there any more. Read the fstab again."),
+    "root_line": _("This line mounts the system itself: without it nothing starts. "
+                   "Edit it instead."),
+    "edit_too_large": _("{path} is too large to edit here. Edit it by hand."),
+    "edit_binary": _("{path} is not a text: it has control characters in it. Edit it by hand."),
+    "edit_not_utf8": _("{path} is not in UTF-8, and would be damaged here. Edit it by hand."),
+    "edit_secret": _("{path} holds secrets that the panel shows nobody. For a password or a key, "
+                     "use the repair for it."),
+    "no_visudo": _("The rescue system has no visudo to check the file with: a mistake in it would "
+                   "keep everybody from sudo. Edit it by hand, with chroot /mnt visudo."),
+    "checker_refused": _("{command} finds a mistake, so nothing was changed: {said}"),
+    "still_going": _("It takes longer than a job may. It goes on by itself on the machine: look "
+                     "again in a while, the next check waits for it. Do not exit before."),
+    "check_mounted": _("{device} is mounted or in use. Unmount it first: a check of what is in use "
+                       "destroys it."),
+    "check_no_tool": _("The rescue system has no {tool}: install it there, or use another image."),
+    "check_failed": _("{command} could not do its work (status {status}): {said}"),
+    "check_left_safe": _("What is safe did not suffice for {device}: errors are left. "
+                         "Begin again and choose to mend everything."),
+    "check_left": _("{device} still has errors. What the machine said tells more; running it "
+                    "again may help, else bring a back-up back."),
     "home_missing": _("The home directory {path} is not there. Is {folder} on a disk of its own "
                       "that is not mounted?"),
     "no_such_user": _("There is no user {user} on this system."),

@@ -24,9 +24,10 @@ def line(code: str, **values: Any) -> Line:
 class CannotDo(Exception):
     """The work cannot be done; ``code`` names the sentence that says why and what to do."""
 
-    def __init__(self, code: str, **values: Any) -> None:
+    def __init__(self, code: str, *, output: str = "", **values: Any) -> None:
+        """``output``: what a command said, for the job's row."""
         super().__init__(code)
-        self.code, self.values = code, values
+        self.code, self.values, self.output = code, values, output
 
 
 @dataclass
@@ -36,8 +37,16 @@ class Outcome:
     lines: list[Line] = field(default_factory=list)
     #: what nobody but the one who asked should read, sealed in the job's row
     private: dict[str, Any] = field(default_factory=dict)
-    #: what undoing needs, in the job's result
+    #: what was made by the work and is shown once to whoever asked for it, sealed until then
+    once: dict[str, Any] = field(default_factory=dict)
+    #: what undoing needs, in the job's result; without it there is nothing to take back
     kept: dict[str, Any] = field(default_factory=dict)
+    #: what a command said, for the row and the report
+    output: str = ""
+    #: the look has shown all there is: there is nothing to say yes to
+    final: bool = False
+    #: the look only asks for more, see ``private["asks"]``: what is said to it is a new job
+    ready: bool = True
 
 
 @dataclass
@@ -51,6 +60,8 @@ class Work:
     kept: dict[str, Any]
     stamp: str
     look_again: Callable[[], Disks]
+    #: tell that the work goes on, and how far it is in percent where that is known
+    beat: Callable[[int | None], None] = field(default=lambda _percent: None)
 
     def run(self, *argv: str, timeout: float = 30) -> ssh.Output:
         """Run a command; raise ``CannotDo`` with the machine's own words when it fails."""
@@ -91,5 +102,9 @@ class Kind:
 def words_of(output: ssh.Output) -> str:
     """Return a command's own last words, on one line and without what a terminal would act on."""
     text = (output.err or output.out)[-600:].decode(errors="replace")
-    flat = " ".join(text.split())
-    return "".join(letter if letter.isprintable() else "�" for letter in flat)[:300]
+    return shown(" ".join(text.split()))[:300]
+
+
+def shown(text: str) -> str:
+    """Return a text of the machine without what steers a terminal or turns the writing round."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "�" for one in text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from django import template
 from django.utils.translation import gettext as _
@@ -10,14 +10,21 @@ from django.utils.translation import gettext as _
 from instances.disks import Disk, Disks, Mount, Volume
 from instances.models import Job, Machine
 from instances.recovery import boot_words, words
-from instances.recovery.work import MNT
+from instances.recovery.work import MNT, shown
 
 if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 register = template.Library()
 
-ICONS = {"ssh_key": "key-round"}
+ICONS = {
+    "ssh_key": "key-round",
+    "password": "lock-keyhole-open",
+    "fstab": "list-x",
+    "edit": "file-pen-line",
+    "check": "stethoscope",
+}
+LONGEST_LINE = 2000  # signs that are shown of a line
 JOB_TONES = {
     "done": "ok",
     "failed": "error",
@@ -86,12 +93,25 @@ def job_lines(job: Job) -> list[str]:
     return [words.sentence(one) for one in told]
 
 
+@register.simple_tag
+def job_output(job: Job) -> str:
+    """Return what the machine's command said."""
+    of = job.plan if job.state == Job.State.PLANNED else job.result
+    return str(of.get("output", ""))
+
+
+@register.filter
+def told(lines: list[Any]) -> list[str]:
+    """Say sentences by their codes."""
+    return [words.sentence(one) for one in lines]
+
+
 @register.filter
 def diff_lines(diff: str) -> list[tuple[str, str]]:
     """Split a diff into lines with what each is."""
     kinds = {"+": "added", "-": "removed", "@": "place"}
-    shown = [one for one in diff.splitlines() if not one.startswith(("--- ", "+++ "))]
-    return [(kinds.get(one[:1], "same"), one) for one in shown]
+    rows = [one[:LONGEST_LINE] for one in diff.removesuffix("\n").split("\n")[2:]]
+    return [(kinds.get(one[:1], "same"), shown(one)) for one in rows]
 
 
 @register.simple_tag

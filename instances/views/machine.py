@@ -11,11 +11,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 
 from instances import events, rescue, tasks
-from instances.machine_forms import FORMS, RepairForm
+from instances.machine_forms import FORMS, NEXT, NextForm, RepairForm
 from instances.models import Job, Machine, Rescue
 from instances.recovery import access, jobs
 from instances.views.gates import followed, operated
 from teams.gates import Request, page, wants_fragment
+from teams.models import User
+from teams.secrets import Veiled
 
 LATEST = 12
 
@@ -89,7 +91,7 @@ def repair(request: Request, pk: uuid.UUID, kind: str) -> HttpResponse:
     return render(request, "instances/repair.html", context, status=status)
 
 
-def _ask(request: Request, shown: Rescue, kind: str, form: RepairForm) -> uuid.UUID:
+def _ask(request: Request, shown: Rescue, kind: str, form: RepairForm | NextForm) -> uuid.UUID:
     params, private = form.params(), form.private()
     asked = jobs.ask(rescue=shown, kind=kind, params=params, private=private, by=request.user)
     tasks.nudge_job(asked)
@@ -101,9 +103,46 @@ def job(request: Request, pk: uuid.UUID, job: uuid.UUID) -> HttpResponse:
     """Show a repair: what it would do, what it did."""
     shown = _job(request, pk, job)
     events.watch([shown.rescue.instance.account.team_id])
-    context = _around(shown.rescue) | {"job": shown, "diff": _diff(shown)}
+    context = _around(shown.rescue) | {
+        "job": shown, "diff": _diff(shown), "next": _next_form(shown),
+        "reveals": _reveals(shown, request.user),
+    }  # fmt: skip
     template = "_job" if wants_fragment(request) else "job"
     return render(request, f"instances/{template}.html", context)
+
+
+@page("POST", staff=True)
+def answer(request: Request, pk: uuid.UUID, job: uuid.UUID) -> HttpResponse:
+    """Go on with what a look has asked: a new look, at what was said."""
+    found = _job(request, pk, job)
+    form = _next_form(found, request.POST)
+    if form is None:
+        messages.error(request, _("Something else happened at the same moment. Look again."))
+        return redirect("instances:job", pk=pk, job=job)
+    status = 422
+    if form.is_valid():
+        try:
+            return redirect(
+                "instances:job", pk=pk, job=_ask(request, found.rescue, found.kind, form)
+            )
+        except rescue.NotPossible as problem:
+            form.add_error(None, str(problem.sentence))
+            status = 409
+    context = _around(found.rescue) | {"job": found, "next": form, "diff": _diff(found)}
+    return render(request, "instances/job.html", context, status=status)
+
+
+@page("POST")
+def reveal(request: Request, pk: uuid.UUID, job: uuid.UUID) -> HttpResponse:
+    """Show a password that the panel made, once, in an answer that nothing keeps."""
+    found = _job(request, pk, job)
+    context = _around(found.rescue) | {"job": found}
+    status = 200
+    try:
+        context["password"] = Veiled(jobs.reveal(job=found, by=request.user))
+    except rescue.NotPossible as problem:
+        context["problem"], status = problem.sentence, 409
+    return render(request, "instances/job_password.html", context, status=status)
 
 
 @page("POST", staff=True)
@@ -139,6 +178,20 @@ def _job(request: Request, pk: uuid.UUID, job: uuid.UUID) -> Job:
 
 def _diff(job: Job) -> str:
     return str(job.unsealed().get("diff", "")) if job.state == Job.State.PLANNED else ""
+
+
+def _next_form(job: Job, data: Any = None) -> NextForm | None:
+    """Return the form for what a look has asked; None when it has asked nothing."""
+    if job.state != Job.State.PLANNED or job.kind not in NEXT:
+        return None
+    asks = job.unsealed().get("asks")
+    return NEXT[job.kind](data, asks=asks) if asks else None
+
+
+def _reveals(job: Job, user: User) -> bool:
+    """Tell whether a password made by the job waits to be read, by this person."""
+    mine = job.requested_by_id == user.pk and not job.acting_by_id and user.acted_by is None
+    return mine and job.state == Job.State.DONE and bool(job.unsealed().get("password"))
 
 
 def _answered(request: Request, job: Job, use_case: Callable[..., None]) -> HttpResponse:

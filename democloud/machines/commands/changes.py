@@ -101,7 +101,8 @@ def _remove_all(run: Run, place: Place) -> None:
 @command("cp")
 def cp(run: Run, args: list[str]) -> int:
     """Copy files, with -a all of what they are."""
-    long = ("archive", "recursive", "preserve=", "no-clobber", "no-target-directory", "backup=")
+    long = ("archive", "recursive", "preserve=", "no-clobber", "no-target-directory", "backup=",
+            "attributes-only")  # fmt: skip
     found, paths = options(args, "arRpdnfvT", long)
     if len(paths) < 2:
         raise Fail(
@@ -138,6 +139,9 @@ def _copy(run: Run, source: str, goal: str, found: dict[str, str]) -> None:
     if place.node and given(found, "-n", "--no-clobber"):
         return
     ns = run.machine.ns
+    if place.node and "--attributes-only" in found:
+        place.node.mode, place.node.context = node.mode, node.context
+        return
     if place.node and place.node.kind == "file":
         ns.write(run.who, place.path, node.read())
         made = place.node

@@ -81,7 +81,7 @@ def wc(run: Run, args: list[str]) -> int:
 @command("grep")
 def grep(run: Run, args: list[str]) -> int:
     """Write the lines that match."""
-    found, rest = options(args, "qvinEFce:", status=2)
+    found, rest = options(args, "aqvinEFce:", status=2)
     if not rest and "-e" not in found:
         raise Fail("", 2)
     pattern = found["-e"] if "-e" in found else rest.pop(0)

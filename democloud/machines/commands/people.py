@@ -1,6 +1,6 @@
 """Set passwords: passwd, chpasswd."""
 
-from democloud.machines import people
+from democloud.machines import people, sha512
 from democloud.machines.run import Fail, Run, command, options
 from democloud.machines.tree import Node
 
@@ -46,6 +46,15 @@ def chpasswd(run: Run, _args: list[str]) -> int:
     for line in run.stdin().decode(errors="replace").splitlines():
         name, _, password = line.partition(":")
         _change(run, name, password)
+    return 0
+
+
+@command("openssl")
+def openssl(run: Run, args: list[str]) -> int:
+    """Hash a password as crypt(5)'s SHA-512, the one thing of openssl's that is here."""
+    if args != ["passwd", "-6", "-stdin"]:
+        raise Fail("only this works here: openssl passwd -6 -stdin")
+    run.say(sha512.hashed(run.stdin().split(b"\n")[0]))
     return 0
 
 

@@ -102,13 +102,20 @@ def do(machine: Any, alice: Any) -> Callable[..., Any]:
     """Ask for work as Alice, do it as the worker would, and return its row."""
     from instances.recovery import jobs
 
-    def ask_and_run(kind: str, **params: Any) -> Any:
-        job = jobs.ask(rescue=machine.rescue, kind=kind, params=params, by=alice)
+    def ask_and_run(kind: str, private: Any = None, **params: Any) -> Any:
+        job = jobs.ask(rescue=machine.rescue, kind=kind, params=params, private=private, by=alice)
         jobs.run(job.pk)
         job.refresh_from_db()
         return job
 
     return ask_and_run
+
+
+@pytest.fixture
+def mounted(disk: OldDisk, do: Callable[..., Any]) -> OldDisk:
+    """Give the machine with its old system on /mnt, open to changes."""
+    assert do("mount", device=disk.part(1), writable=True).state == "done"
+    return disk
 
 
 @pytest.fixture

@@ -35,6 +35,18 @@ UUID={data} /opt ext4
 UUID={data} /etc ext4
 UUID={swap} none swap sw 0 0
 """
+SHADOW = """root:*:19000:0:99999:7:::
+daemon:*:19000:0:99999:7:::
+admin:!$6$oldsalt1$%s:19000:0:99999:7::19001:
+fresh:$y$j9T$abc$def:19000:0:99999:7:::
+""" % ("x" * 86)
+SSHD = """Include /etc/ssh/sshd_config.d/*.conf
+PasswordAuthentication yes
+KbdInteractiveAuthentication no
+UsePAM yes
+Match User backup
+PermitRootLogin yes
+"""
 OLD_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIMJ0CAkoDuBTgGwUBbrxQDOBGtCvCiw3jMbUTsCNGVB6 old"
 
 
@@ -111,10 +123,28 @@ class Template:
         self._put(3, "mkswap", "-q", "-U", self.uuids["swap"])
 
     def _furnish(self, tree: Path) -> None:
-        for name in ("etc", "home/admin/.ssh", "home/fresh", "srv", "boot", "data", "var"):
+        for name in (
+            "etc/ssh/sshd_config.d",
+            "home/admin/.ssh",
+            "home/fresh",
+            "srv",
+            "boot",
+            "data",
+            "var",
+        ):
             (tree / name).mkdir(parents=True)
         (tree / "etc/passwd").write_text(PASSWD)
         (tree / "etc/fstab").write_text(FSTAB.format(label=self.label, **self.uuids))
+        (tree / "etc/shadow").write_text(SHADOW)
+        (tree / "etc/shadow").chmod(0o640)
+        os.chown(tree / "etc/shadow", 0, 42)
+        (tree / "etc/ssh/sshd_config").write_text(SSHD)
+        (tree / "etc/ssh/sshd_config.d/50-cloud-init.conf").write_text(
+            "PasswordAuthentication no\n"
+        )
+        (tree / "etc/hosts").write_bytes(b"127.0.0.1 localhost\r\n127.0.1.1 old")
+        (tree / "etc/inside").symlink_to("/etc/hosts")
+        (tree / "etc/outside").symlink_to("../../../../../../etc/hosts")
         (tree / "home/linked").symlink_to("/etc")
         keys = tree / "home/admin/.ssh/authorized_keys"
         keys.write_text(OLD_KEY)  # its last line is not ended

@@ -1,0 +1,148 @@
+"""Check a file system that is not mounted, and mend it: fsck, in the file system's own words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+
+from instances import ssh
+from instances.disks import Disks, Volume, is_device
+from instances.recovery import long_run
+from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, shown
+
+
+class Found(Enum):
+    """What a check came to."""
+
+    CLEAN = "clean"
+    MENDED = "mended"
+    ERRORS = "errors"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Tool:
+    """How one kind of file system is checked."""
+
+    look: tuple[str, ...]
+    #: mends only what cannot lose anything; empty where the tool knows no such thing
+    safe: tuple[str, ...]
+    #: mends everything; empty where that is not to be done by a panel
+    whole: tuple[str, ...]
+    read: Callable[[int], Found]
+
+
+def _by_fsck(status: int) -> Found:
+    """Read a status as fsck(8) and e2fsck(8) say: a sum of bits."""
+    if status < 0 or status & ~7:
+        return Found.FAILED
+    if status & 4:
+        return Found.ERRORS
+    return Found.MENDED if status & 3 else Found.CLEAN
+
+
+def _by_plain(status: int) -> Found:
+    """Read a status of which 1 says that something is wrong (xfs_repair(8), btrfs-check(8))."""
+    return {0: Found.CLEAN, 1: Found.ERRORS}.get(status, Found.FAILED)
+
+
+def _by_fat(status: int) -> Found:
+    """Read fsck.fat(8)'s: 1 is what it mended, or would have."""
+    return {0: Found.CLEAN, 1: Found.ERRORS}.get(status, Found.FAILED)
+
+
+EXT = Tool(
+    ("e2fsck", "-f", "-n"),
+    ("e2fsck", "-f", "-p", "-C", "1"),
+    ("e2fsck", "-f", "-y", "-C", "1"),
+    _by_fsck,
+)
+TOOLS: dict[str, Tool] = {
+    "ext2": EXT,
+    "ext3": EXT,
+    "ext4": EXT,
+    "xfs": Tool(("xfs_repair", "-n"), (), ("xfs_repair",), _by_plain),
+    "btrfs": Tool(("btrfs", "check", "--readonly"), (), (), _by_plain),
+    "vfat": Tool(("fsck.fat", "-n"), (), ("fsck.fat", "-a"), _by_fat),
+}
+
+
+class Check(Kind):
+    """Look for errors without writing, then mend them. There is no way back, and it says so.
+
+    Parameters: ``device``, ``whole`` (answer yes to everything, else only what is safe).
+    """
+
+    key = "check"
+
+    def plan(self, work: Work) -> Outcome:
+        volume = _chosen(work)
+        tool = TOOLS[volume.fstype]
+        output, found = _run(work, tool, tool.look, volume)
+        if found is Found.CLEAN:
+            told = line("check_clean", device=volume.path, fstype=volume.fstype)
+            return Outcome([told], output=output, final=True)
+        told = line("check_errors", device=volume.path, fstype=volume.fstype)
+        argv = _mending(tool, work)
+        if not argv:
+            return Outcome([told, line("check_by_hand")], output=output, final=True)
+        will = line("check_will", command=" ".join((*argv, volume.path)))
+        return Outcome([told, will, line("check_no_undo")], output=output)
+
+    def apply(self, work: Work) -> Outcome:
+        volume = _chosen(work)
+        tool = TOOLS[volume.fstype]
+        argv = _mending(tool, work)
+        if not argv:
+            raise CannotDo("nothing_to_change")
+        output, found = _run(work, tool, argv, volume)
+        if found is Found.ERRORS and tool.read is _by_fsck:
+            code = "check_left" if argv == tool.whole else "check_left_safe"
+            raise CannotDo(code, device=volume.path, output=output)
+        again, proof = _run(work, tool, tool.look, volume)
+        both = f"{output}\n\n{again}"[-2 * long_run.KEPT :]
+        if proof is not Found.CLEAN:
+            raise CannotDo("check_left", device=volume.path, output=both)
+        lines: list[Line] = [line("check_mended", device=volume.path), line("check_proven")]
+        return Outcome(lines, output=both)
+
+
+def usable(seen: Disks) -> list[Volume]:
+    """List the file systems of the old disks that can be checked, mounted or not."""
+    once = {one.path: one for one in seen.own if one.fstype in TOOLS and is_device(one.path)}
+    return list(once.values())
+
+
+def is_busy(volume: Volume, seen: Disks) -> bool:
+    """Tell whether it is mounted, or other devices lie in it."""
+    sources = {mount.source.partition("[")[0] for mount in seen.mounts}
+    return bool(volume.mountpoints or volume.inside or volume.path in sources)
+
+
+def _chosen(work: Work) -> Volume:
+    """Find the file system that was picked: one of those seen, and not in use."""
+    seen, device = work.look_again(), work.params["device"]
+    found = next((one for one in usable(seen) if one.path == device), None)
+    if found is None:
+        raise CannotDo("no_such_device", device=device)
+    if is_busy(found, seen):
+        raise CannotDo("check_mounted", device=device)
+    return found
+
+
+def _mending(tool: Tool, work: Work) -> tuple[str, ...]:
+    return tool.safe if tool.safe and not work.params.get("whole") else tool.whole
+
+
+def _run(work: Work, tool: Tool, argv: tuple[str, ...], volume: Volume) -> tuple[str, Found]:
+    name = "check-" + volume.path.removeprefix("/dev/").replace("/", "-")
+    done: ssh.Output = long_run.run(work, name, *argv, volume.path)
+    output = shown(done.out.decode(errors="replace"))
+    if done.status in (126, 127):
+        raise CannotDo("check_no_tool", tool=argv[0])
+    found = tool.read(done.status)
+    if found is Found.FAILED:
+        last = " ".join(output.split())[-300:]
+        raise CannotDo(
+            "check_failed", command=argv[0], status=done.status, said=last, output=output
+        )
+    return output, found
