@@ -70,8 +70,10 @@ def _of_device(entry: Entry, seen: Disks) -> Iterator[Line]:
     if candidates is None:
         return
     if not candidates:
-        code = "fstab_missing" if entry.needed_to_boot else "fstab_missing_spared"
-        yield line(code, device=entry.device[:100])
+        yield line(
+            "fstab_missing" if entry.needed_to_boot else "fstab_missing_spared",
+            device=entry.device[:100],
+        )
         return
     kind = SAME.get(entry.fstype, entry.fstype)
     if kind in ON_A_DEVICE - {"auto"} and all(one.fstype != kind for one in candidates):

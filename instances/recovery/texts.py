@@ -6,6 +6,8 @@ line has one, are taken from the file.
 
 import re
 
+from instances.recovery.work import CannotDo
+
 LARGEST = 200_000
 #: what no text area keeps or shows: controls but tab, line feed, carriage return and form feed
 CONTROLS = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\x80-\x9f]")
@@ -13,21 +15,20 @@ LONE_RETURN = re.compile(r"\r(?!\n)")
 PRIVATE_KEY = re.compile(rb"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----")
 
 
-def why_not(data: bytes) -> str:
-    """Return the code of what keeps a file from being edited here; nothing when it can be."""
+def must_be_text(data: bytes, path: str) -> None:
+    """Raise ``CannotDo`` with what keeps a file from being edited here."""
     if len(data) > LARGEST:
-        return "edit_too_large"
+        raise CannotDo("edit_too_large", path=path)
     if PRIVATE_KEY.search(data):
-        return "edit_secret"
-    if b"\0" in data:
-        return "edit_binary"
+        raise CannotDo("edit_secret", path=path)
     try:
         text = data.decode()
     except UnicodeDecodeError:
-        return "edit_not_utf8"
+        if b"\0" not in data:
+            raise CannotDo("edit_not_utf8", path=path) from None
+        text = "\0"
     if CONTROLS.search(text) or LONE_RETURN.search(text):
-        return "edit_binary"
-    return ""
+        raise CannotDo("edit_binary", path=path)
 
 
 def plain(data: bytes) -> str:

@@ -96,8 +96,10 @@ class Check(Kind):
             raise CannotDo("nothing_to_change")
         output, found = _run(work, tool, argv, volume)
         if found is Found.ERRORS and tool.read is _by_fsck:
-            code = "check_left" if argv == tool.whole else "check_left_safe"
-            raise CannotDo(code, device=volume.path, output=output)
+            raise CannotDo(
+                "check_left" if argv == tool.whole else "check_left_safe",
+                device=volume.path, output=output,
+            )  # fmt: skip
         again, proof = _run(work, tool, tool.look, volume)
         both = f"{output}\n\n{again}"[-2 * long_run.KEPT :]
         if proof is not Found.CLEAN:

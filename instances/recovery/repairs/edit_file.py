@@ -39,8 +39,7 @@ class EditFile(Repair):
         after = texts.edited(found.data, work.private["text"])
         if after == found.data:
             return [], []
-        if code := texts.why_not(after):
-            raise CannotDo(code, path=path)
+        texts.must_be_text(after, path)
         if _is_one_of(path, SUDOERS):
             _check_sudoers(work, after)
         return [Change(path, found.data, after, found.mode, found.uid, found.gid)], []
@@ -75,8 +74,7 @@ def _read(old: OldSystem, asked: str) -> tuple[str, ssh.File]:
         raise CannotDo("edit_too_large", path=path) from None
     if found is None:
         raise ssh.NoSuchFile
-    if code := texts.why_not(found.data):
-        raise CannotDo(code, path=path)
+    texts.must_be_text(found.data, path)
     return path, found
 
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 import uuid
 from pathlib import Path
 from typing import Any
@@ -212,6 +213,17 @@ class OldDisk:
 def owned(system: RescueSystem, path: str) -> tuple[str, ...]:
     """Return mode, owner and group of what a test has mounted."""
     return tuple(system.tell("stat", "-c", "%a %u %g", path).split())
+
+
+def label(system: RescueSystem, path: str, name: str, value: str) -> None:
+    """Give a file that a test has mounted an extended attribute."""
+    code = f"import os; os.setxattr({path!r}, {name!r}, {value.encode()!r})"
+    system.tell(sys.executable, "-c", code)
+
+
+def label_of(system: RescueSystem, path: str, name: str) -> str:
+    code = f"import os; print(os.getxattr({path!r}, {name!r}).decode(), end='')"
+    return system.tell(sys.executable, "-c", code)
 
 
 def facts(told: Any) -> list[str]:

@@ -42,12 +42,12 @@ def test_a_sound_one_has_nothing_to_mend(disk, look):
 
 
 def test_a_slight_damage_is_looked_at_dry_then_mended(disk, look, go_on):
-    debugfs(disk, "set_super_value free_blocks_count 7")
+    debugfs(disk, "set_inode_field /etc links_count 7")
     before = disk.bytes_of(2)
     planned = look(disk.part(2))
     assert (planned.state, planned.problem) == (Job.State.PLANNED, "")
     assert facts(planned.plan) == ["check_errors", "check_will", "check_no_undo"]
-    assert "Free blocks count wrong" in planned.plan["output"]
+    assert "ref count is 7" in planned.plan["output"]
     assert planned.plan["lines"][1][1]["command"] == f"e2fsck -f -p -C 1 {disk.part(2)}"
     assert disk.bytes_of(2) == before
     done = go_on(planned, jobs.confirm)
@@ -66,11 +66,10 @@ def test_a_grave_damage_needs_everything(disk, look, go_on):
     done = go_on(look(disk.part(2), whole=True), jobs.confirm)
     assert (done.state, done.problem) == (Job.State.DONE, "")
     assert "FILE SYSTEM WAS MODIFIED" in done.result["output"]
-    assert "/dev/" not in [row.split(" ")[-1][:5] for row in done.result["output"].splitlines()[:2]]
 
 
 def test_what_is_mounted_or_unknown_is_refused(disk, do, look, go_on):
-    debugfs(disk, "set_super_value free_blocks_count 7")
+    debugfs(disk, "set_inode_field /etc links_count 7")
     planned = look(disk.part(2))
     do("mount", device=disk.part(2))
     job = look(disk.part(2))
@@ -157,7 +156,7 @@ def test_it_beats_and_tells_how_far_it_is(disk, look, monkeypatch):
     running = [(percent, lease) for to, percent, lease in beats if to == Job.State.RUNNING]
     assert {35, 100} <= {percent for percent, _lease in running}
     assert all(lease for _percent, lease in running)
-    assert "/dev/loop" not in job.result["output"]
+    assert "output" not in job.result  # how far it is is not what it said
 
 
 @pytest.mark.parametrize(

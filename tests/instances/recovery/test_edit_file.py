@@ -4,7 +4,7 @@ import pytest
 
 from instances.models import Job
 from instances.recovery import jobs, texts, words
-from tests.instances.recovery.old_disk import facts, owned
+from tests.instances.recovery.old_disk import facts, label, label_of, owned
 
 HOSTS = "/etc/hosts"
 BEFORE = "127.0.0.1 localhost\r\n127.0.1.1 old"
@@ -42,7 +42,7 @@ def test_it_is_opened_without_a_change(opened, system):
 def test_it_is_saved_with_its_line_ends_rights_and_label(opened, change, go_on, system):
     system.tell("chmod", "640", f"/mnt{HOSTS}")
     system.tell("chown", "3:4", f"/mnt{HOSTS}")
-    system.tell("setfattr", "-n", "user.note", "-v", "kept", f"/mnt{HOSTS}")
+    label(system, f"/mnt{HOSTS}", "user.note", "kept")
     planned = change(opened(), "127.0.0.1 localhost\n10.0.0.9 db <b>\n127.0.1.1 old")
     assert "+10.0.0.9 db <b>" in planned.unsealed()["diff"]
     assert planned.may_confirm
@@ -52,8 +52,7 @@ def test_it_is_saved_with_its_line_ends_rights_and_label(opened, change, go_on, 
     expected = "MTI3LjAuMC4xIGxvY2FsaG9zdA0KMTAuMC4wLjkgZGIgPGI+DQoxMjcuMC4xLjEgb2xk"
     assert raw == expected
     assert owned(system, f"/mnt{HOSTS}") == ("640", "3", "4")
-    kept = system.tell("getfattr", "--only-values", "-n", "user.note", f"/mnt{HOSTS}")
-    assert kept == "kept"
+    assert label_of(system, f"/mnt{HOSTS}", "user.note") == "kept"
     assert go_on(done, jobs.undo).state == Job.State.UNDONE
     assert system.tell("cat", f"/mnt{HOSTS}") == BEFORE.replace("\r", "")  # text mode
 
