@@ -60,12 +60,28 @@ class Moment:
     staff: str = ""
 
 
+@dataclass(frozen=True)
+class Piece:
+    """One repair of the machine, as it is told afterwards."""
+
+    at: datetime
+    title: str
+    state: str
+    who: str
+    staff: str
+    facts: list[tuple[str, str]]
+    lines: list[str]
+    #: what the machine's own command said
+    output: str
+
+
 def timeline(rescue: Rescue, reader: "User") -> list[Moment]:
     """List what happened and who did it, oldest first, as far as somebody may know it."""
     entries = AuditEntry.objects.filter(team=rescue.instance.team, details__rescue=str(rescue.pk))
     if not reader.may(Right.AUDIT, rescue.instance.team):
         # Who read the password is between that person and the owners.
-        entries = entries.filter(~Q(act__startswith="password.") | Q(actor=reader))
+        secret = Q(act__startswith="password.") | Q(act="machine.reveal")
+        entries = entries.filter(~secret | Q(actor=reader))
     told = [_moment(entry) for entry in entries.select_related("actor", "acting_by")]
     stages = [
         (rescue.accepted_at, _("The cloud accepted")),
@@ -118,7 +134,7 @@ def _named(person: "User | None", staff: "User | None") -> str:
     return str(person or "")
 
 
-def as_markdown(rescue: Rescue, reader: "User") -> str:
+def as_markdown(rescue: Rescue, reader: "User", work: list[Piece]) -> str:
     """Write the report as a text that is also Markdown."""
     lines = [f"# {_plain(_('Rescue of {name}').format(name=rescue.instance))}", ""]
     lines += [f"**{rescue.headline}**", ""]
@@ -127,10 +143,24 @@ def as_markdown(rescue: Rescue, reader: "User") -> str:
         lines.append(f"- {_('Until')}: {stamp(rescue.until)}")
     lines += ["", f"## {_('What happened')}", ""]
     lines += [f"- {stamp(m.at)}: {_plain(_line(m))}" for m in timeline(rescue, reader)]
+    if work:
+        lines += ["", f"## {_('Repairs')}"]
+        lines += [line for piece in work for line in _told(piece)]
     if rescue.closing_note:
         quoted = [f"> {_plain(line)}" for line in rescue.closing_note.splitlines()]
         lines += ["", f"## {_('Closing note')}", "", *quoted]
     return "\n".join(lines) + "\n"
+
+
+def _told(piece: Piece) -> list[str]:
+    by = Moment(piece.at, f"{piece.title}: {piece.state}", piece.who, piece.staff)
+    lines = ["", f"### {_plain(_line(by))}", "", f"- {stamp(piece.at)}"]
+    lines += [f"- {_plain(name)}: {_plain(value)}" for name, value in piece.facts]
+    lines += [f"- {_plain(one)}" for one in piece.lines]
+    if piece.output:
+        # Indented, it is text for Markdown whatever is in it.
+        lines += ["", *(f"    {row}" for row in piece.output.splitlines())]
+    return lines
 
 
 def _line(moment: Moment) -> str:

@@ -134,7 +134,7 @@ LINES: "dict[str, StrOrPromise]" = {
     "pw_match": _("The SSH server’s settings have Match blocks, which may say otherwise for some."),
     "pw_nologin_file": _("/etc/nologin is there: until it is removed, nobody but root logs in."),
     # the fstab
-    "fstab_read": _("{count} lines mount something; {bad} of them deserve a look."),
+    "fstab_read": _("Lines that mount something: {count}. With something to mind: {bad}."),
     "fstab_type": _("Unknown kind of file system: {fstype}."),
     "fstab_network": _("A network share without nofail: when it does not answer, the start waits."),
     "fstab_unstable": _("{device} is a name that changes with the order of the disks, and is "

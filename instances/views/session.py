@@ -14,6 +14,7 @@ from instances import report, rescue, sessions
 from instances.cards import leave_of
 from instances.forms import ExtendForm, HandOverForm, NoteForm
 from instances.models import Rescue
+from instances.recovery import record
 from instances.views.gates import followed, operated
 from teams.gates import Request, page, team_for, wants_fragment
 from teams.permissions import Right
@@ -39,7 +40,8 @@ def download(request: Request, pk: uuid.UUID) -> HttpResponse:
     """Give the report as a file."""
     shown = followed(request, pk)
     response = HttpResponse(
-        report.as_markdown(shown, request.user), content_type="text/markdown; charset=utf-8"
+        report.as_markdown(shown, request.user, record.pieces(shown, request.user)),
+        content_type="text/markdown; charset=utf-8",
     )
     response.headers["Content-Disposition"] = f'attachment; filename="rescue-{shown.pk}.md"'
     return response
@@ -125,6 +127,7 @@ def _page(
         "card": leave_of(shown, user),
         "facts": report.facts(shown),
         "timeline": report.timeline(shown, user),
+        "work": record.pieces(shown, user),
         "forms": forms,
         "may_exit": may_operate and shown.is_ready,
         "endless": sessions.endless(shown),
