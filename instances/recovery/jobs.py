@@ -9,7 +9,6 @@ import uuid
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext_lazy as _
 
@@ -110,7 +109,7 @@ def reveal(*, job: Job, by: "User") -> str:
     """
     access.must_use(job.rescue, by)
     if by.acted_by is not None or job.requested_by_id != by.pk or job.acting_by_id:
-        raise PermissionDenied(_("Only who asked for this password may read it."))
+        raise NotPossible(_("Only who asked for this password may read it."))
     try:
         password = str(job.unsealed().get("password", ""))
     except CannotOpen:

@@ -3,7 +3,6 @@
 import subprocess
 
 import pytest
-from django.core.exceptions import PermissionDenied
 
 from instances.models import Job
 from instances.models.clock import now
@@ -73,7 +72,7 @@ def test_it_is_nowhere_but_sealed(mounted, look, go_on, caplog):
 
 def test_one_that_was_made_is_shown_once_to_who_asked(mounted, look, go_on, alice, bob):
     job = go_on(look(made=True), jobs.confirm)
-    with pytest.raises(PermissionDenied):
+    with pytest.raises(NotPossible):
         jobs.reveal(job=job, by=bob)
     assert jobs.reveal(job=job, by=alice) == SECRET
     assert AuditEntry.objects.latest("pk").act == "machine.reveal"

@@ -78,7 +78,9 @@ def test_a_made_password_is_shown_once_by_a_post(
         "Show the new password once"
         not in client.get(url(rescue, f"jobs/{job.pk}")).content.decode()
     )
-    assert client.post(url(rescue, f"jobs/{job.pk}/password")).status_code == 403
+    refused = client.post(url(rescue, f"jobs/{job.pk}/password"))
+    assert refused.status_code == 409
+    assert SECRET not in refused.content.decode()
     client.force_login(alice)
     assert client.get(url(rescue, f"jobs/{job.pk}/password")).status_code == 405
     answer = client.post(url(rescue, f"jobs/{job.pk}/password"))
