@@ -43,8 +43,8 @@ def edited(before: bytes, sent: str) -> bytes:
     end that most lines of the file have.
     """
     old, new = _lines(before.decode()), _lines(sent.replace("\r\n", "\n").replace("\r", "\n"))
-    returned = sum(end == "\r\n" for _row, end in old)
-    usual = "\r\n" if returned and returned * 2 >= len(old) - 1 else "\n"
+    ends = [end for _row, end in old if end]
+    usual = "\r\n" if ends.count("\r\n") * 2 > len(ends) else "\n"
     rows = [(row, usual if end else "") for row, end in new]
     shortest = min(len(old), len(new))
     head = next((n for n in range(shortest) if old[n][0] != new[n][0]), shortest)
