@@ -28,10 +28,10 @@ def key_pair() -> tuple[str, str]:
     return private, f"{public.get_name()} {public.get_base64()} me@laptop"
 
 
-def lets_in(target: ssh.Target, private: str) -> bool:
-    """Tell whether the server's own system takes a key."""
+def lets_in(target: ssh.Target, **way: str) -> bool:
+    """Tell whether the server's own system takes a key or a password."""
     try:
-        login = ssh.Login("debian", private_key=private)
+        login = ssh.Login("debian", **way)
         with ssh.connect(target, ssh.greet(target), login) as machine:
             return machine.run("sudo", "whoami").out == b"root\n"
     except ssh.SshError:
@@ -81,7 +81,7 @@ def test_a_key_is_put_back_in_the_browser(
     page.get_by_label(say("Another public key")).fill(public)
     button("Look what would change")
     read(public)
-    assert not lets_in(target, private)
+    assert not lets_in(target, private_key=private)
     button("Do it")
     read("Read again from the disk: it is as it should be.")
 
@@ -92,4 +92,81 @@ def test_a_key_is_put_back_in_the_browser(
     desk.search(name)
     desk.leave(name)
     desk.sees(name, "Out of rescue mode")
-    wait_until(lambda: lets_in(target, private), "the key letting its owner in", 45)
+    wait_until(lambda: lets_in(target, private_key=private), "the key letting its owner in", 45)
+
+
+def test_a_machine_that_did_not_start_is_brought_back(visit: Visit, borrow: Borrow) -> None:
+    """Its fstab stops it, its SSH server takes no password, and nobody knows one."""
+    name = borrow("web-2")
+    desk = visit("alice", "en")
+    page, main = desk.page, desk.page.locator("main")
+    desk.search(name)
+    desk.start(name)
+    desk.sees(name, "In rescue mode")
+    target = target_of(desk, name)
+    expect(desk.told(name)).to_contain_text("Proven: the temporary password lets one in")
+    desk.told(name).get_by_role("link", name=f"Repair {name}").click()
+    expect(page).to_have_url(re.compile("/machine$"))
+    machine = page.url
+
+    def button(words: str) -> None:
+        main.get_by_role("button", name=words, exact=True).click()
+
+    def repair(words: str) -> None:
+        page.goto(machine)
+        main.get_by_role("link", name=words, exact=True).first.click()
+
+    def is_done() -> None:
+        button("Do it")
+        expect(main).to_contain_text("Read again from the disk: it is as it should be.")
+
+    button("Look at the disks")
+    page.get_by_label("File system with your data").select_option("/dev/vdb1")
+    button("Mount on /mnt")
+    button("Allow changes")
+    expect(page.get_by_role("button", name="Unmount", exact=True)).to_be_enabled()
+
+    repair("Take a line out of the fstab")
+    button("Read the fstab")
+    line = main.get_by_role("radio", name=re.compile("srv.data"))
+    expect(line).to_have_accessible_description(re.compile("the start waits for it"))
+    line.check()
+    button("Look what would change")
+    expect(main).to_contain_text("+# taken out in rescue mode: UUID=")
+    is_done()
+
+    repair("Edit a file")
+    page.get_by_label("File", exact=True).fill("/etc/ssh/sshd_config")
+    button("Open the file")
+    text = page.get_by_label("Content")
+    expect(text).to_have_value(re.compile("PasswordAuthentication no"))
+    opened = text.input_value()
+    text.fill(opened.replace("PasswordAuthentication no", "PasswordAuthentication yes"))
+    button("Look what would change")
+    expect(main).to_contain_text("+PasswordAuthentication yes")
+    is_done()
+
+    repair("Set a password")
+    page.get_by_label("User on the instance").select_option("debian")
+    button("Look what would change")
+    expect(main).to_contain_text("The account has no password or is locked")
+    is_done()
+    button("Show the new password once")
+    password = main.get_by_role("status", name="New password of debian").inner_text()
+    page.go_back()
+    expect(main.get_by_role("button", name="Show the new password once")).to_have_count(0)
+
+    page.goto(machine)
+    button("Unmount")
+    expect(page.get_by_label("File system with your data")).to_be_visible()
+    repair("Check a file system")
+    page.get_by_label("File system", exact=True).select_option("/dev/vdb1")
+    button("Look for errors")
+    expect(main).to_contain_text("/dev/vdb1 (ext4) has no errors.")
+    expect(main).to_contain_text("Pass 5: Checking group summary information")
+
+    page.goto("/")
+    desk.search(name)
+    desk.leave(name)
+    desk.sees(name, "Out of rescue mode")
+    wait_until(lambda: lets_in(target, password=password), "the password letting one in", 45)
