@@ -1,10 +1,11 @@
 """What a person types on the demo's machines, without SSH: the disks, and each of the commands."""
 
+import subprocess
 from types import SimpleNamespace
 
 import pytest
 
-from democloud.machines import boots, commands, layouts
+from democloud.machines import boots, commands, layouts, people
 from democloud.machines.run import COMMANDS, Session
 from democloud.machines.shell import Streams, run_line
 from democloud.seed import make_seed
@@ -294,3 +295,35 @@ def test_help_names_what_there_is():
     shown = Place().rescue()("help")
     assert all(name in shown for name in ("lsblk", "mount", "passwd", "sed"))
     assert len(COMMANDS) < 90
+
+
+def test_a_repair_may_run_apart_from_its_connection():
+    shell = Place("damaged").rescue()
+    shell("mkdir -m 700 /run/check")
+    check = "e2fsck -f -n -C 1 /dev/vdb1 > /run/check/said 2>&1 < /dev/null"
+    shell(f"sh -c \"setsid sh -c '{check}; echo \\$? > /run/check/status' > /dev/null 2>&1 &\"")
+    assert shell("cat /run/check/status") == "4\n"
+    assert "Pass 5" in shell("sh -c 'grep -avE ^Pass.1 /run/check/said | tail -c 4000'")
+    assert "only this works" in shell("sh script", status=1)
+    assert "no command" in shell("setsid", status=1)
+
+
+def test_passwords_are_hashed_as_crypt_does():
+    shell = Place().rescue()
+    made = shell("openssl passwd -6 -stdin", b"p\xc3\xa4ss\n").strip()
+    salt = made.split("$")[2]
+    asked = ["openssl", "passwd", "-6", "-salt", salt, "-stdin"]
+    real = subprocess.run(asked, input=b"p\xc3\xa4ss\n", capture_output=True, check=True)
+    assert made == real.stdout.decode().strip()
+    people.set_password(shell.machine.root, "root", made)
+    assert people.is_password(shell.machine, "root", "päss")
+    assert not people.is_password(shell.machine, "root", "pass")
+    assert "only this works" in shell("openssl version", status=1)
+
+
+def test_what_a_file_is_can_be_copied_without_its_content():
+    shell = Place().rescue()
+    shell("echo new > /root/a; echo old > /root/b; chmod 640 /root/b")
+    shell("cp --attributes-only --preserve=mode,xattr /root/b /root/a")
+    assert shell("cat /root/a") == "new\n"
+    assert shell("stat -c %a /root/a") == "640\n"

@@ -4,7 +4,7 @@ from democloud.machines import shell
 from democloud.machines.run import Fail, Run, command, dispatch
 
 
-@command("sh", "bash")
+@command("sh")
 def sh(run: Run, args: list[str]) -> int:
     """Run a line; there is no other kind of script here."""
     if len(args) != 2 or args[0] != "-c":
