@@ -209,6 +209,7 @@ def exit_notes(instance: Instance) -> list[Note]:
     """List what to know before leaving rescue mode."""
     rescue = instance.open_rescue
     notes = [
+        *_still_working(rescue),
         *_still_mounted(rescue),
         Note("warning", _("Unmount the disk first, so that nothing is lost: umount /mnt")),
         Note("info", _("The instance is shut down and boots normally from its own disk.")),
@@ -219,6 +220,20 @@ def exit_notes(instance: Instance) -> list[Note]:
         )
     notes.append(Note("info", _("The temporary password is destroyed.")))
     return notes
+
+
+def _still_working(rescue: Rescue | None) -> list[Note]:
+    """Warn of work on the machine that the exit would cut off in the middle."""
+    latest = rescue.jobs.order_by("-created_at").first() if rescue else None
+    if latest is None or not (latest.under_way or latest.problem == "still_going"):
+        return []
+    return [
+        Note(
+            "warning",
+            _("Something is still being done on the machine. Leaving now cuts it off in the "
+              "middle, which can damage the disk."),
+        )
+    ]  # fmt: skip
 
 
 def _still_mounted(rescue: Rescue | None) -> list[Note]:

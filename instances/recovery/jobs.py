@@ -62,9 +62,10 @@ def ask(
     job.sealed = job.seal(private or {})
     try:
         with transaction.atomic():
-            Job.objects.filter(rescue=rescue, state=Job.State.PLANNED).update(
-                state=Job.State.DROPPED, sealed=""
-            )
+            if KINDS[kind].asks_first:  # mounting so that it can be changed drops no plan
+                Job.objects.filter(rescue=rescue, state=Job.State.PLANNED).update(
+                    state=Job.State.DROPPED, sealed=""
+                )
             job.save(force_insert=True)
             _note(job, by)
     except IntegrityError:
@@ -108,7 +109,7 @@ def reveal(*, job: Job, by: "User") -> str:
     Raise ``PermissionDenied`` or ``NotPossible``.
     """
     access.must_use(job.rescue, by)
-    if by.acted_by is not None or job.requested_by_id != by.pk or job.acting_by_id:
+    if by.acted_by is not None or job.requested_by_id != by.pk:
         raise NotPossible(_("Only who asked for this password may read it."))
     try:
         password = str(job.unsealed().get("password", ""))

@@ -15,7 +15,7 @@ from instances.recovery.work import CannotDo, Work, shown
 FOLDER = "/run/rescue-panel-{name}"
 LOOKS_EVERY = 3.0  # seconds
 FIRST_LOOKS = 0.2
-#: below the worker's own limit for a piece of work (instances/tasks.py), with time to say so
+#: for all of a job; below the worker's own limit (instances/tasks.py), with time to say so
 AT_MOST = 1080.0
 BEGINS_WITHIN = 20.0
 KEPT = 8000  # bytes of its last words
@@ -49,16 +49,16 @@ def run(work: Work, name: str, *argv: str) -> ssh.Output:
 
 
 def _wait(work: Work, folder: str) -> None:
-    end, pause = time.monotonic() + AT_MOST, FIRST_LOOKS
+    begun, pause = time.monotonic(), FIRST_LOOKS
     while not re.fullmatch(r"\d{1,3}", _read(work, f"{folder}/status")):
         pid = _read(work, f"{folder}/pid")
         if pid.isdigit() and work.machine.run("test", "-d", f"/proc/{pid}").status != 0:
             if _read(work, f"{folder}/status"):
                 continue
             return  # it was killed: nothing will tell its end
-        if not pid and time.monotonic() > end - AT_MOST + BEGINS_WITHIN:
+        if not pid and time.monotonic() > begun + BEGINS_WITHIN:
             raise CannotDo("command_failed", command="setsid", said="?")
-        if time.monotonic() > end:
+        if time.monotonic() > work.began + AT_MOST:
             raise CannotDo("still_going")
         work.beat(_percent(work, folder))
         time.sleep(pause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -62,6 +63,7 @@ class Work:
     look_again: Callable[[], Disks]
     #: tell that the work goes on, and how far it is in percent where that is known
     beat: Callable[[int | None], None] = field(default=lambda _percent: None)
+    began: float = field(default_factory=time.monotonic)
 
     def run(self, *argv: str, timeout: float = 30) -> ssh.Output:
         """Run a command; raise ``CannotDo`` with the machine's own words when it fails."""

@@ -190,7 +190,7 @@ def _next_form(job: Job, data: Any = None) -> NextForm | None:
 
 def _reveals(job: Job, user: User) -> bool:
     """Tell whether a password made by the job waits to be read, by this person."""
-    mine = job.requested_by_id == user.pk and not job.acting_by_id and user.acted_by is None
+    mine = job.requested_by_id == user.pk and user.acted_by is None
     return mine and job.state == Job.State.DONE and bool(job.unsealed().get("password"))
 
 

@@ -45,7 +45,8 @@ class EditFile(Repair):
         return [Change(path, found.data, after, found.mode, found.uid, found.gid)], []
 
     def _opened(self, work: Work) -> Outcome:
-        if work.look_again().mounted_at(MNT) is None:
+        mount = work.look_again().mounted_at(MNT)
+        if mount is None:
             raise CannotDo("not_mounted")
         asked = clean(work.params["path"])
         path, found = _read(OldSystem(work), asked)
@@ -55,6 +56,8 @@ class EditFile(Repair):
             told.insert(0, line("edit_link", path=asked, target=path))
         if b"\r\n" in found.data:
             told.append(line("edit_crlf"))
+        if not mount.writable:
+            told.append(line("will_need_writable"))
         asks = {"path": path, "text": texts.plain(found.data), "seen": _hash(found.data)}
         return Outcome(told, private={"asks": asks}, ready=False)
 

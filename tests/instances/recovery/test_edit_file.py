@@ -150,3 +150,13 @@ def test_sudoers_are_checked_or_refused(opened, change, system, monkeypatch):
     answers["status"] = 0
     assert change(opened("/etc/sudoers"), "root B").may_confirm
     assert answers["heard"] == b"root B"
+
+
+def test_a_plan_outlives_allowing_changes(disk, do, change, go_on, system):
+    do("mount", device=disk.part(1))
+    first = do("edit", path=HOSTS)
+    assert facts(first.plan)[-1] == "will_need_writable"
+    planned = change(first, "mine")
+    do("mount", device=disk.part(1), writable=True)
+    assert go_on(planned, jobs.confirm).state == Job.State.DONE
+    assert system.tell("cat", f"/mnt{HOSTS}") == "mine"

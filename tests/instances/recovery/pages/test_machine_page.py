@@ -111,6 +111,18 @@ def test_the_exit_warns_of_what_is_still_mounted(
     assert warning in door.get(dialog).content.decode()
 
 
+def test_the_exit_warns_of_what_is_still_being_done(
+    door: Client, rescue: Rescue, inside: Machine
+) -> None:
+    warning = "Something is still being done on the machine."
+    dialog = reverse("instances:exit_rescue", args=[rescue.instance_id])
+    job = rows.job(rescue, "done", kind="check", stage="apply")
+    assert warning not in door.get(dialog).content.decode()
+    for facts in ({"state": "running"}, {"state": "failed", "problem": "still_going"}):
+        Job.objects.filter(pk=job.pk).update(**facts)
+        assert warning in door.get(dialog).content.decode()
+
+
 def test_traps_are_told(door: Client, rescue: Rescue, inside: Machine) -> None:
     old = IN_RESCUE.replace(b"/dev/vda1", b"/dev/vdb1")
     seen = understand(lsblk(RESCUE, DEBIAN), old, rescue_last=False)
