@@ -17,7 +17,7 @@ from instances.recovery import access, jobs
 from instances.views.gates import followed, operated
 from teams.gates import Request, page, wants_fragment
 from teams.models import User
-from teams.secrets import Veiled
+from teams.secrets import CannotOpen, Veiled
 
 LATEST = 12
 
@@ -177,21 +177,29 @@ def _job(request: Request, pk: uuid.UUID, job: uuid.UUID) -> Job:
 
 
 def _diff(job: Job) -> str:
-    return str(job.unsealed().get("diff", "")) if job.state == Job.State.PLANNED else ""
+    return str(_unsealed(job).get("diff", "")) if job.state == Job.State.PLANNED else ""
+
+
+def _unsealed(job: Job) -> dict[str, Any]:
+    """Open what was sealed; nothing when its key is gone, as the next step will say."""
+    try:
+        return job.unsealed()
+    except CannotOpen:
+        return {}
 
 
 def _next_form(job: Job, data: Any = None) -> NextForm | None:
     """Return the form for what a look has asked; None when it has asked nothing."""
     if job.state != Job.State.PLANNED or job.kind not in NEXT:
         return None
-    asks = job.unsealed().get("asks")
+    asks = _unsealed(job).get("asks")
     return NEXT[job.kind](data, asks=asks) if asks else None
 
 
 def _reveals(job: Job, user: User) -> bool:
     """Tell whether a password made by the job waits to be read, by this person."""
     mine = job.requested_by_id == user.pk and user.acted_by is None
-    return mine and job.state == Job.State.DONE and bool(job.unsealed().get("password"))
+    return mine and job.state == Job.State.DONE and bool(_unsealed(job).get("password"))
 
 
 def _answered(request: Request, job: Job, use_case: Callable[..., None]) -> HttpResponse:

@@ -120,6 +120,16 @@ def test_lines_are_picked_from_what_was_read(
     assert "Something else happened at the same moment" in late.content.decode()
 
 
+def test_what_was_sealed_with_a_key_that_is_gone_is_not_shown(
+    door: Client, rescue: Rescue, inside: Machine, alice: Any
+) -> None:
+    job = waiting(rescue, alice, "fstab", rows=[], seen="abc")
+    Job.objects.filter(pk=job.pk).update(sealed=job.sealed[:-8] + "AAAAAAA=")
+    page = door.get(url(rescue, f"jobs/{job.pk}"))
+    assert page.status_code == 200
+    assert "Line to take out" not in page.content.decode()
+
+
 # A file -------------------------------------------------------------------------------------------
 
 
