@@ -1,5 +1,7 @@
 """Lines of a real fstab: what is wrong with each, one taken out, and brought back."""
 
+import base64
+
 import pytest
 
 from instances.models import Job
@@ -23,6 +25,10 @@ def look(asked, do):
         return do("fstab", line=number, seen=asked.unsealed()["asks"]["seen"])
 
     return plan
+
+
+def raw(system):
+    return base64.b64decode(system.tell("base64", "/mnt/etc/fstab"))
 
 
 def told_of(job):
@@ -92,11 +98,15 @@ def test_hostile_lines_are_shown_as_text_and_kept_byte_for_byte(mounted, do, go_
     assert "\x1b" not in row["text"] and "\x07" not in row["text"]
     assert len(row["text"]) <= 300
     planned = do("fstab", line=row["number"], seen=first.unsealed()["asks"]["seen"])
-    before = system.within("base64", "/mnt/etc/fstab").stdout
+    before = raw(system)
+    lines = before.split(b"\n")
+    assert lines[row["number"] - 1].startswith(b"UUID=1 /x\x1b]0;pwned\x07 ext4 \xff<script>")
+    lines[row["number"] - 1] = b"# taken out in rescue mode: " + lines[row["number"] - 1]
     done = go_on(planned, jobs.confirm)
     assert done.state == Job.State.DONE
+    assert raw(system) == b"\n".join(lines)
     assert go_on(done, jobs.undo).state == Job.State.UNDONE
-    assert system.within("base64", "/mnt/etc/fstab").stdout == before
+    assert raw(system) == before
 
 
 def test_without_an_fstab_or_a_disk_it_says_so(disk, do, system):
