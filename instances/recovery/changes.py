@@ -217,7 +217,7 @@ def _write(work: Work, change: Change) -> dict[str, Any]:
     path = MNT + clean(change.path)
     backup = ""
     if change.before is not None:
-        backup = f"{change.path}.rescue-{work.stamp}"
+        backup = beside(clean(change.path), work.stamp)
         if OldSystem(work).entry(backup) is not None:
             raise CannotDo("changed_since")  # cp would follow a link that lies in wait there
         work.run("cp", "-a", path, MNT + backup)
@@ -229,6 +229,17 @@ def _write(work: Work, change: Change) -> dict[str, Any]:
         "kind": "file", "path": change.path, "backup": backup, "after": _sha(change.after),
         "lost": lost,
     }  # fmt: skip
+
+
+def beside(path: str, stamp: str) -> str:
+    """Return the name of a file's back-up.
+
+    In a folder of parts it is hidden: ifupdown's ``source /etc/network/interfaces.d/*`` and its
+    like would take it for one.
+    """
+    folder, _slash, name = path.rpartition("/")
+    hidden = "." if folder.endswith(".d") else ""
+    return f"{folder}/{hidden}{name}.rescue-{stamp}"
 
 
 def _relabel(work: Work, change: Change, backup: str) -> bool:

@@ -68,6 +68,15 @@ def test_a_grave_damage_needs_everything(disk, look, go_on):
     assert "FILE SYSTEM WAS MODIFIED" in done.result["output"]
 
 
+def test_it_is_not_called_mended_while_errors_are_left(disk, look, go_on, monkeypatch):
+    debugfs(disk, "set_inode_field /etc links_count 7")
+    tool = check.Tool(check.EXT.look, ("true",), ("true",), check._by_fsck)
+    monkeypatch.setitem(check.TOOLS, "ext4", tool)
+    job = go_on(look(disk.part(2)), jobs.confirm)
+    assert (job.state, job.problem) == (Job.State.FAILED, "check_left")
+    assert "ref count is 7" in job.result["output"]
+
+
 def test_what_is_mounted_or_unknown_is_refused(disk, do, look, go_on):
     debugfs(disk, "set_inode_field /etc links_count 7")
     do("mount", device=disk.part(2))

@@ -62,6 +62,7 @@ def test_somebody_elses_change_in_between_is_not_overwritten(opened, change, go_
     planned = change(first, "mine")
     system.tell("sh", "-c", f"echo theirs > /mnt{HOSTS}")
     assert go_on(planned, jobs.confirm).problem == "changed_since"
+    assert change(first, "mine").problem == "changed_since"  # already at the second look
     assert change(opened(), "mine").may_confirm
     assert system.tell("cat", f"/mnt{HOSTS}") == "theirs\n"
 
@@ -150,6 +151,19 @@ def test_sudoers_are_checked_or_refused(opened, change, system, monkeypatch):
     answers["status"] = 0
     assert change(opened("/etc/sudoers"), "root B").may_confirm
     assert answers["heard"] == b"root B"
+
+
+def test_a_back_up_in_a_folder_of_parts_is_taken_for_none(opened, change, go_on, system):
+    folder = "/mnt/etc/network/interfaces.d"
+    system.tell("sh", "-c", f"mkdir -p {folder}; echo auto ens3 > {folder}/50-cloud-init")
+    first = opened("/etc/network/interfaces.d/50-cloud-init")
+    done = go_on(change(first, "auto ens4\n"), jobs.confirm)
+    assert done.state == Job.State.DONE
+    assert system.tell("sh", "-c", f"cat {folder}/*") == "auto ens4\n"
+    backup = done.result["kept"]["changed"][0]["backup"]
+    assert system.tell("cat", f"/mnt{backup}") == "auto ens3\n"
+    assert go_on(done, jobs.undo).state == Job.State.UNDONE
+    assert system.tell("sh", "-c", f"cat {folder}/*") == "auto ens3\n"
 
 
 def test_a_plan_outlives_allowing_changes(disk, do, change, go_on, system):
