@@ -27,6 +27,8 @@ def pieces(rescue: Rescue, reader: "User") -> list[Piece]:
 
 
 def _piece(job: Job, *, may_read: bool) -> Piece:
+    if not may_read:
+        job.problem_args |= {"said": "…"}
     told = job.result.get("undone") or job.result.get("lines", [])
     said = [words.problem(job)] if job.problem else [words.sentence(one) for one in told]
     return Piece(

@@ -38,6 +38,12 @@ def test_what_the_machine_said_is_for_who_may_work_on_it(client, rescue, alice, 
     text = client.get(f"/rescues/{rescue.pk}/report").content.decode()
     assert "still has errors" in text and "Pass 1" not in text
     assert "Pass 1" not in client.get(f"/rescues/{rescue.pk}").content.decode()
+    told = {"command": "e2fsck", "status": 8, "said": "/home/secret-name"}
+    rows.job(rescue, "failed", alice, kind="check", problem="check_failed", problem_args=told)
+    text = client.get(f"/rescues/{rescue.pk}/report").content.decode()
+    assert "could not do its work (status 8): …" in text
+    client.force_login(alice)
+    assert "/home/secret-name" in client.get(f"/rescues/{rescue.pk}/report").content.decode()
 
 
 def test_acts_on_the_machine_are_told_in_words(client, rescue, alice, bob):
