@@ -1,4 +1,10 @@
 # One image for web, worker, beat and migrate: docker-compose.yml gives each its command.
+FROM node:22-slim AS frontend
+WORKDIR /app
+COPY package.json package-lock.json ./
+COPY scripts/frontend scripts/frontend
+RUN mkdir -p node_modules && scripts/frontend
+
 FROM python:3.11-slim
 
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/app/staticfiles
@@ -15,6 +21,7 @@ COPY instances instances
 COPY templates templates
 COPY static static
 COPY locale locale
+COPY --from=frontend /app/node_modules node_modules
 
 # Placeholders: settings want these names, gathering static files uses none of them.
 RUN SECRET_KEY=only-for-this-build-step-not-a-secret \
@@ -25,4 +32,4 @@ RUN SECRET_KEY=only-for-this-build-step-not-a-secret \
 USER panel
 EXPOSE 8000
 CMD ["uvicorn", "rescuepanel.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--lifespan", "off", "--timeout-graceful-shutdown", "3"]
+     "--lifespan", "off", "--timeout-graceful-shutdown", "3", "--ws-max-size", "65536"]

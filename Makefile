@@ -7,12 +7,15 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help demo test check bench lab-test journeys pages messages lock clean
+.PHONY: help frontend demo test check bench lab-test journeys pages messages lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.runtime ## run the panel with a look-alike cloud on http://127.0.0.1:8000 (PORT= changes it)
+frontend:
+	@scripts/frontend
+
+demo: $(VENV)/.runtime frontend ## run the panel with a look-alike cloud on http://127.0.0.1:8000 (PORT= changes it)
 	@PORT=$(PORT) exec $(RUN) -m rescuepanel.supervisor
 
 test: $(VENV)/.dev ## run all checks and tests
@@ -54,4 +57,5 @@ $(VENV)/.runtime: requirements.lock | $(VENV)/bin/python
 $(VENV)/.dev: requirements-dev.lock | $(VENV)/bin/python
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@scripts/system-packages
+	@scripts/frontend
 	@touch $@ $(VENV)/.runtime

@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from instances.models import Dismissal, Grant, Rescue
+from instances.models import Dismissal, Grant, Rescue, Terminal
 from teams.models import Delivery, Impersonation, Invitation
 
 BATCH = 500
@@ -23,6 +23,9 @@ def purge(days: int) -> dict[str, int]:
     old: dict[str, QuerySet[Any]] = {
         "impersonations": Impersonation.objects.filter(ended_at__lt=before),
         "grants": Grant.objects.filter(asked_at__lt=before),
+        "terminals": Terminal.objects.filter(asked_at__lt=before).exclude(
+            opened_at__isnull=False, ended_at=None
+        ),
         "invitations": Invitation.objects.filter(used),
         "deliveries": Delivery.objects.filter(created_at__lt=before, next_at=None),
         "dismissals": Dismissal.objects.filter(at__lt=before, rescue__ended_at__lt=before),

@@ -11,7 +11,7 @@ from instances import consoles, driver, history, inventory, sessions
 from instances.models import ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
-from instances.recovery import access, aftermath, jobs
+from instances.recovery import access, aftermath, jobs, terminals
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +52,7 @@ def sweep() -> None:
     for rescue_id in driver.due():
         nudge(rescue_id)
     driver.destroy_old_passwords()
+    terminals.end_lost()
     for rescue_id in access.unattended():
         if access.attend(rescue_id):
             _send(read_console, str(rescue_id))

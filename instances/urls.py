@@ -14,6 +14,7 @@ from instances.views import (
     rescue,
     session,
     team_settings,
+    terminal,
 )
 from instances.views import list as listing
 
@@ -45,6 +46,8 @@ urlpatterns = [
     path("rescues/<uuid:pk>/machine/look", machine.look, name="machine_look"),
     path("rescues/<uuid:pk>/machine/mount", machine.mount, name="machine_mount"),
     path("rescues/<uuid:pk>/machine/unmount", machine.unmount, name="machine_unmount"),
+    path("rescues/<uuid:pk>/terminal", terminal.terminal, name="terminal"),
+    path("rescues/<uuid:pk>/terminal/ticket", terminal.ticket, name="terminal_ticket"),
     path("rescues/<uuid:pk>/repairs/<slug:kind>", machine.repair, name="repair"),
     path("rescues/<uuid:pk>/jobs/<uuid:job>", machine.job, name="job"),
     path("rescues/<uuid:pk>/jobs/<uuid:job>/answer", machine.answer, name="job_answer"),

@@ -1,4 +1,4 @@
-"""Serve HTTP: Django's pages and, beside them, the live stream."""
+"""Serve Django's pages and, beside them, the live stream and the terminals."""
 
 import os
 
@@ -13,13 +13,17 @@ _pages = get_asgi_application()
 from django.conf import settings  # noqa: E402
 
 from rescuepanel.stream import Stream  # noqa: E402
+from rescuepanel.terminal import Terminals  # noqa: E402
 
 _events = Stream(settings.REDIS_URL)
+_terminals = Terminals()
 
 
 async def application(scope: Scope, receive: ASGIReceiveCallable, send: ASGISendCallable) -> None:
-    """Take /events to the stream, all else to Django."""
-    if scope["type"] == "http" and scope["path"] == "/events":
+    """Take web sockets to the terminals, /events to the stream, all else to Django."""
+    if scope["type"] == "websocket":
+        await _terminals(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"] == "/events":
         await _events(scope, receive, send)
     else:
         await _pages(scope, receive, send)  # type: ignore[arg-type]

@@ -76,6 +76,8 @@ def logging_settings(level: str) -> dict[str, Any]:
         | {"django": {"handlers": [], "level": level}}
         | {name: {"handlers": [], "propagate": True} for name in ("uvicorn", "uvicorn.access")}
         | {name: {"level": _at_least_info(level)} for name in ("django.db.backends", "asyncio")}
+        # At DEBUG it prints what goes through a web socket: what is typed in a terminal.
+        | {"uvicorn.error": {"handlers": [], "propagate": True, "level": _at_least_info(level)}}
         # A line for each nudge would bury the rest; what fails is an error and stays.
         | {name: {"level": "WARNING"} for name in _MONOTONOUS},
     }

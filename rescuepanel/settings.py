@@ -256,7 +256,13 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 # Static files: production serves collectstatic's copy, all else serves them where they lie
 STATIC_URL = "/static/"
 STATIC_ROOT = Path(env.text("STATIC_ROOT", str(BASE_DIR / "staticfiles")))
-STATICFILES_DIRS = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+STATICFILES_DIRS: list[Any] = [BASE_DIR / "static"] if (BASE_DIR / "static").is_dir() else []
+# The terminal's script is npm's, brought by scripts/frontend: without it there is no terminal
+XTERM = BASE_DIR / "node_modules" / "@xterm"
+TERMINAL_INSTALLED = (XTERM / "xterm/lib/xterm.js").is_file() and (XTERM / "addon-fit/lib").is_dir()
+if TERMINAL_INSTALLED:
+    _served = {"lib": "xterm/lib", "css": "xterm/css", "fit": "addon-fit/lib"}
+    STATICFILES_DIRS += [(f"xterm/{name}", XTERM / path) for name, path in _served.items()]
 WHITENOISE_USE_FINDERS = not SECURE
 WHITENOISE_AUTOREFRESH = DEBUG
 STORAGES = {

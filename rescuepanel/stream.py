@@ -16,17 +16,12 @@ from typing import Any
 import redis.asyncio as redis
 from asgiref.sync import sync_to_async
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, HTTPScope
-from django.conf import settings
 from django.db import DatabaseError, close_old_connections
-from django.http.cookie import parse_cookie
 from django.utils import timezone
 
 from instances.events import CHANNEL, WATCHED
-from teams import acting
+from rescuepanel.visitors import session_key_of, whose
 from teams.models import Team
-from teams.session_cookie import key_in
-from teams.session_store import SessionStore
-from teams.sessions import person_behind
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +178,7 @@ class Stream:
         """Answer one browser for as long as it stays."""
         if scope["method"] != "GET":
             return await _answer(send, 405)
-        session_key = _session_key(scope)
+        session_key = session_key_of(scope)
         try:
             visitor = await _visitor(session_key)
         except DatabaseError:
@@ -274,21 +269,11 @@ async def _disconnected(receive: ASGIReceiveCallable) -> None:
         pass
 
 
-def _session_key(scope: HTTPScope) -> str:
-    cookies = b"; ".join(value for name, value in scope["headers"] if name == b"cookie")
-    cookie = parse_cookie(cookies.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
-    return key_in(cookie) or ""
-
-
 @sync_to_async(thread_sensitive=False)
 def _visitor(session_key: str) -> Visitor | None:
     """Return who looks on with a session; None without anybody. Never writes the session."""
-    if not session_key:
-        return None
-    session = SessionStore(session_key)
     try:
-        user = person_behind(session)
-        person, access = acting.person(session, user) if user else (None, None)
+        person, access = whose(session_key)
         if person is None:
             return None
         teams = frozenset(Team.objects.of(person).values_list("pk", flat=True))

@@ -187,7 +187,8 @@ class Demo:
         celery = ("-m", "celery", "-A", "rescuepanel")
         worker = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle")
         machines = (*worker, "--queues=machines", "--hostname=machines@%h")
-        web = ("--port", str(self.port), "--lifespan=off", "--timeout-graceful-shutdown=3")
+        web = [f"--port={self.port}", "--lifespan=off", "--timeout-graceful-shutdown=3"]
+        web += ["--ws-max-size=65536"]  # a terminal's keys, see rescuepanel/terminal_flow.py
         celery_worker = {"stop_signal": signal.SIGQUIT, "patience": 12.0}
         # SIGQUIT: tasks under way get a moment, then go back to the queue.
         return (

@@ -115,6 +115,8 @@ rescues/<uuid:pk>/machine/again        POST       in 403 +   +   404 404  403 40
 rescues/<uuid:pk>/machine/look         POST       in 403 +   +   404 404  403 403 403   rescue
 rescues/<uuid:pk>/machine/mount        POST       in 403 +   +   404 404  403 403 403   rescue
 rescues/<uuid:pk>/machine/unmount      POST       in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/terminal             GET        in 403 +   +   404 404  403 403 403   rescue
+rescues/<uuid:pk>/terminal/ticket      POST       in 403 +   +   404 404  403 403 403   rescue
 rescues/<uuid:pk>/repairs/<slug:kind>  GET,POST   in 403 +   +   404 404  403 403 403   rescue repair
 rescues/<uuid:pk>/jobs/<uuid:job>      GET        in 403 +   +   404 404  403 403 403   rescue job
 rescues/<uuid:pk>/jobs/<uuid:job>/answer POST     in 403 +   +   404 404  403 403 403   rescue job

@@ -9,6 +9,7 @@ from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.profile import ImageProfile
 from instances.models.rescue import Dismissal, Rescue
 from instances.models.snapshot import Snapshot
+from instances.models.terminal import Terminal
 
 __all__ = [
     "BootCheck",
@@ -24,4 +25,5 @@ __all__ = [
     "Machine",
     "Rescue",
     "Snapshot",
+    "Terminal",
 ]

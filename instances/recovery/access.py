@@ -41,6 +41,7 @@ SELDOM, SELDOM_FOR = timedelta(seconds=20), timedelta(minutes=20)
 PASSWORD_SET_WITHIN = timedelta(seconds=60)
 VOUCHED_WITHIN = timedelta(seconds=90)
 
+WayIn = tuple[ssh.Target, ssh.HostKey, ssh.Login]
 #: what trying the door showed, by the door's own word
 REACH_OF = {
     "not_allowed": Reach.NOT_ALLOWED,
@@ -63,6 +64,14 @@ def must_use(rescue: Rescue, user: User) -> None:
     """Raise ``PermissionDenied`` unless somebody may work on the machine now."""
     if not may_use(rescue, user):
         raise PermissionDenied(_("Only who may read the temporary password works on the machine."))
+
+
+def must_be_in(rescue: Rescue) -> Machine:
+    """Return the machine that the panel gets into; raise ``NotPossible``."""
+    row = Machine.objects.filter(rescue=rescue).first()
+    if rescue.state not in IN_RESCUE or row is None or not row.is_in:
+        raise NotPossible(_("The panel is not logged in to this machine."))
+    return row
 
 
 # By the clock -------------------------------------------------------------------------------------
@@ -241,12 +250,20 @@ def target_of(row: Machine) -> ssh.Target:
     return ssh.Target(row.rescue.instance.primary_address, account.machine_port, networks)
 
 
-@contextmanager
-def entered(row: Machine) -> Iterator[ssh.Machine]:
-    """Log in as root with the temporary password, to the host whose key was vouched for."""
+def way_in(row: Machine) -> WayIn:
+    """Say where to, to whom, and as whom: root with the temporary password.
+
+    Raise ``CannotOpen`` when there is no password, or its key is gone.
+    """
     key = ssh.HostKey(row.host_key_kind, row.host_key)
     login = ssh.Login(row.rescue.access_user or ROOT, password=row.rescue.password())
-    with ssh.connect(target_of(row), key, login) as machine:
+    return target_of(row), key, login
+
+
+@contextmanager
+def entered(row: Machine) -> Iterator[ssh.Machine]:
+    """Log in with the temporary password, to the host whose key was vouched for."""
+    with ssh.connect(*way_in(row)) as machine:
         yield machine
 
 

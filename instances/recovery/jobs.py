@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from instances import driver, ssh
 from instances.lifecycle import IN_RESCUE
-from instances.models import Job, Machine, Rescue
+from instances.models import Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.recovery import access, survey
 from instances.recovery.kinds import KINDS
@@ -52,7 +52,7 @@ def ask(
     Raise ``PermissionDenied`` or ``NotPossible``.
     """
     access.must_use(rescue, by)
-    _must_be_in(rescue)
+    access.must_be_in(rescue)
     now = clock_now()
     stage = Job.Stage.LOOK if KINDS[kind].asks_first else Job.Stage.APPLY
     job = Job(
@@ -92,7 +92,7 @@ def drop(*, job: Job, by: "User") -> None:
 
 def _ask_next(job: Job, stage: Job.Stage, by: "User", *, possible: bool) -> None:
     access.must_use(job.rescue, by)
-    _must_be_in(job.rescue)
+    access.must_be_in(job.rescue)
     changes = {"stage": stage, "asked_at": clock_now(), "ended_at": None, "problem": ""}
     try:
         with transaction.atomic():
@@ -121,12 +121,6 @@ def reveal(*, job: Job, by: "User") -> str:
         driver.record("machine.reveal", job.rescue, actor=by, user=job.params["user"])
         driver.announce(job.rescue)
     return password
-
-
-def _must_be_in(rescue: Rescue) -> None:
-    row = Machine.objects.filter(rescue=rescue).first()
-    if rescue.state not in IN_RESCUE or row is None or not row.is_in:
-        raise NotPossible(_("The panel is not logged in to this machine."))
 
 
 def _note(job: Job, by: "User") -> None:

@@ -50,6 +50,13 @@ class Shell:
         with self._one_at_a_time():
             self._channel.resize_pty(*self.bounded(cols, rows))
 
+    @property
+    def status(self) -> int | None:
+        """Return its exit status once it has ended and told one."""
+        channel = self._channel
+        told = channel.exit_status_ready() and 0 <= channel.exit_status < 256
+        return channel.exit_status if told else None
+
     def close(self) -> None:
         """End the shell."""
         self._carrier.hush(self._channel)  # who waits to send gives up

@@ -71,6 +71,7 @@ instances/<int:pk>/by-hand             alice
 instances/<int:pk>/by-hand/<slug:goal> alice  instance boot
 rescues/<uuid:pk>                      alice
 rescues/<uuid:pk>/machine              alice
+rescues/<uuid:pk>/terminal             alice
 rescues/<uuid:pk>/repairs/<slug:kind>  alice
 rescues/<uuid:pk>/jobs/<uuid:job>      alice
 teams/<int:pk>/rescues                 alice

@@ -296,7 +296,7 @@ def test_a_database_that_is_away_asks_the_browser_to_try_again(
 
     client = Client()
     client.force_login(bob)
-    monkeypatch.setattr("rescuepanel.stream.person_behind", away)
+    monkeypatch.setattr("rescuepanel.visitors.person_behind", away)
     answer = httpx.get(address, cookies=cookies_of(client))
     assert (answer.status_code, answer.text) == (200, "retry: 2000\n\n")
 
