@@ -37,7 +37,7 @@ pages: $(VENV)/.dev ## look at every page in both languages, light and dark, pho
 	$(RUN) -m pytest -m pages -n 0 tests/journeys
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
-	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*'
+	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*' --ignore 'node_modules/*'
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py compilemessages --locale fr --ignore .venv
 
 lock: $(VENV)/.dev ## renew requirements*.lock from pyproject.toml

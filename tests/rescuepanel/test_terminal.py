@@ -290,7 +290,7 @@ def test_staff_only_with_a_leave(panel: Panel, rescue: Any, bob: Any, sam: Any, 
 )
 def test_it_ends_within_seconds(panel: Panel, rescue: Any, bob: Any, what: str, code: End) -> None:
     person = Person(panel, signed_in(bob), rescue)
-    person.type(b"echo $PPID-mark\r")
+    person.type(b"echo $PPID-ma''rk\r")
     person.until(b"-mark\r\n")
     started = time.monotonic()
     if what == "session":
