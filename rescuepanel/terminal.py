@@ -133,7 +133,9 @@ class Terminals:
         try:
             flow = Flow(inside.shell, self._pool, self._limits, receive, send)
             end = await flow.run(lambda: _may_go_on(terminal, session_key), self._recheck)
-            return end, inside.shell.status if end is End.EXITED else None
+            if end is not End.EXITED:
+                return end, None
+            return end, await loop.run_in_executor(self._pool, inside.shell.status)
         finally:
             await asyncio.shield(loop.run_in_executor(self._pool, inside.leave))
 

@@ -50,10 +50,10 @@ class Shell:
         with self._one_at_a_time():
             self._channel.resize_pty(*self.bounded(cols, rows))
 
-    @property
-    def status(self) -> int | None:
-        """Return its exit status once it has ended and told one."""
+    def status(self, timeout: float = 1.0) -> int | None:
+        """Return its exit status, which comes a moment after the last it wrote, if it tells one."""
         channel = self._channel
+        channel.status_event.wait(timeout)
         told = channel.exit_status_ready() and 0 <= channel.exit_status < 256
         return channel.exit_status if told else None
 
