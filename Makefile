@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages messages lock clean
+.PHONY: help frontend demo test check bench lab-test journeys pages rescue-image rescue-image-test messages lock clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,13 @@ journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 
 pages: $(VENV)/.dev ## look at every page in both languages, light and dark, phone and desk (SHOTS= keeps pictures)
 	$(RUN) -m pytest -m pages -n 0 tests/journeys
+
+rescue-image: ## build the rescue image, as root on Debian (FRESH=1: anew, with today's packages)
+	@rescue-image/build
+
+rescue-image-test: $(VENV)/.dev ## start the rescue image in QEMU and rescue a server with it
+	@rescue-image/system-packages
+	nice -n 10 $(RUN) -m pytest -m image -n 0 tests/rescue_image
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*' --ignore 'node_modules/*'

@@ -21,6 +21,8 @@ MOST_MOUNTS = 1000
 DEEPEST = 8  # disk, partition, RAID, LUKS, LVM, and some more
 LONGEST = 160  # the longest device that passes for one has 140
 LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
+#: what a live system is packed in: part of the system one is logged in to, never of an old one
+LIVE = frozenset({"squashfs", "erofs"})
 ROOT_LABELS = frozenset({"cloudimg-rootfs", "root", "rootfs", "/", "linux-root", "os"})
 DEVICE = re.compile(
     r"/dev/(?:(?:vd|sd|xvd|hd)[a-z]{1,2}\d{0,3}|nvme\d{1,3}n\d{1,3}(?:p\d{1,3})?|mmcblk\d(?:p\d{1,3})?"
@@ -192,7 +194,7 @@ def _expected(volumes: list[Volume], *, rescue_last: bool) -> Volume | None:
 
 
 def _role(volume: Volume, rescue: Volume | None) -> Role:
-    if rescue is not None and volume.path == rescue.path:
+    if (rescue is not None and volume.path == rescue.path) or volume.fstype in LIVE:
         return Role.RESCUE
     return Role.OLD if any(v.fstype or v.kind != "disk" for v in volume.walk()) else Role.OTHER
 

@@ -17,7 +17,14 @@ from instances.models import Instance, Rescue
 from teams.models import CloudAccount
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "democloud/README.md"])
+PAGES = sorted(
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        ROOT / "democloud/README.md",
+        ROOT / "rescue-image/README.md",
+    ]
+)
 ROOMS = "instances teams rescuepanel democloud templates static locale tests docs scripts".split()
 GUIDES = {language: ROOT / f"docs/guide.{language}.md" for language in ("en", "fr")}
 # Not "page": that is the browser's.

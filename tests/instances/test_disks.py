@@ -121,7 +121,7 @@ def test_swap_windows_a_whole_disk_and_an_empty_one():
     )  # fmt: skip
     assert roles(disks) == {
         "/dev/vda": "rescue", "/dev/vdb": "old", "/dev/vdc": "old", "/dev/vdd": "other",
-        "/dev/loop0": "old",
+        "/dev/loop0": "rescue",
     }  # fmt: skip
     assert [volume.path for volume in disks.mountable] == ["/dev/vdc", "/dev/vdb2"]
 

@@ -1,0 +1,86 @@
+"""Where the password comes from when the config drive has none, or one that is no longer right."""
+
+import subprocess
+
+import pytest
+
+from instances import ssh
+from instances.models import Rescue
+from instances.models.machine import Reach
+from tests.rescue_image.conftest import PASSWORD, STALE
+from tests.services import wait_until
+
+pytestmark = pytest.mark.django_db
+
+
+def salted(password: str) -> str:
+    """Return the hash that goes into a server's metadata."""
+    make = ["openssl", "passwd", "-6", "-stdin"]
+    return subprocess.run(make, input=password, capture_output=True, text=True).stdout.strip()
+
+
+def test_a_hash_in_the_servers_metadata_comes_before_an_old_config_drive(
+    starts, leads_to, tried, rescue
+):
+    """So it is with hw_rescue_*: the drive attached is the one of the server's creation.
+
+    The old disk is hostile too: it brings a config drive of its own.
+    """
+    vm = starts(
+        drive={"admin_pass": STALE},
+        metadata={"meta": {"rescue_password_hash": salted(PASSWORD)}},
+        machine="q35",
+    )
+    vm.wait_for("Rescue: root logs in with the password whose hash is in the server")
+    leads_to(vm)
+    wait_until(lambda: tried().reach == Reach.IN, "the new password let in", 60)
+    Rescue.objects.update(sealed_password=rescue.sealed(STALE))
+    assert tried().reach == Reach.REFUSED
+
+
+def test_without_a_password_only_the_servers_key_lets_in(starts, leads_to, tmp_path):
+    key = tmp_path / "server"
+    make = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "web", "-f", str(key)]
+    subprocess.run(make, check=True)
+    hostile = tmp_path / "hostile.img"
+    public = key.with_suffix(".pub").read_text().strip()
+    vm = starts(hostile_disk(hostile), metadata={"meta": {}, "public_keys": {"web": public}})
+    vm.wait_for("Rescue: root logs in with the SSH key of this server; no temporary password")
+    found = wait_for_greeting(vm)
+    with (
+        pytest.raises(ssh.KeyOnly),
+        ssh.connect(vm.target, found, ssh.Login("root", password=STALE), timeout=60),
+    ):
+        pass
+    login = ssh.Login("root", private_key=key.read_text())
+    with ssh.connect(vm.target, found, login, timeout=60) as machine:
+        assert machine.run("id", "-u").out == b"0\n"
+        assert b"config-2" in machine.run("lsblk", "-no", "LABEL", "/dev/vdb").out
+
+
+def hostile_disk(image):
+    """Make an old disk whose system was broken into, and which calls itself a config drive."""
+    folder = image.parent / "forged" / "openstack" / "latest"
+    folder.mkdir(parents=True)
+    (folder / "meta_data.json").write_text(f'{{"admin_pass": "{STALE}"}}')
+    make = ["xorriso", "-as", "mkisofs", "-quiet", "-V", "config-2", "-J", "-r", "-o", str(image)]
+    subprocess.run([*make, str(image.parent / "forged")], check=True, capture_output=True)
+    with image.open("r+b") as disk:
+        disk.truncate(200 * 1024 * 1024)
+    return image
+
+
+def wait_for_greeting(vm):
+    """Return the host key, once the SSH server is there; it is the one on the console."""
+    found = []
+
+    def greeted():
+        try:
+            found.append(ssh.greet(vm.target, timeout=20))
+        except ssh.SshError:
+            return False
+        return True
+
+    wait_until(greeted, "SSH", 90)
+    assert found[-1].fingerprint in ssh.fingerprints_in(vm.console)
+    return found[-1]
