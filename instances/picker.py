@@ -159,22 +159,24 @@ def way_in(
     """Return how one gets into this server in rescue with this image, and as whom.
 
     The operator's profile says so first, then the image's owner with the properties
-    ``rescue_access`` (password, key, console) and ``rescue_user``. Nova hands the password over
-    on the config drive alone, and with stable-device images it attaches the old drive: then no
-    password can work.
+    ``rescue_access`` (password, key, console; ``password,key`` takes the server's key where no
+    password arrives) and ``rescue_user``. Nova hands the password over on the config drive alone,
+    and with stable-device images it attaches the old drive: then no password can work.
     """
     profile = profile or Profile("")
-    declared = profile.access or image.properties.get("rescue_access", "").lower()
+    said = profile.access or image.properties.get("rescue_access", "")
+    declared = set(said.lower().replace(" ", "").split(",")) - {""}
     user = profile.user or image.properties.get("rescue_user", "")
     marked = listed or (image.for_rescue and not image.stable)
-    takes_password = declared == Access.PASSWORD or (not declared and marked)
+    takes_password = Access.PASSWORD in declared or (not declared and marked)
     if takes_password and server.config_drive and not image.stable:
         return Access.PASSWORD, user or "root"
-    if declared == Access.CONSOLE or (profile.printed_line and not declared):
+    if Access.CONSOLE in declared or (profile.printed_line and not declared):
         return Access.CONSOLE, user or "root"
     key_user = user or usual_user(image.name, image.properties)
-    takes_key = declared == Access.KEY or (not takes_password and bool(key_user))
-    if takes_key and server.key_name:
+    takes_key = Access.KEY in declared or (not takes_password and bool(key_user))
+    given_one = takes_password and server.config_drive  # though not the one of this rescue
+    if takes_key and not given_one and server.key_name:
         return Access.KEY, key_user or "root"
     shipped = shipped_for(image.name, image.image_id)
     if shipped is not None and shipped.printed_line:

@@ -15,6 +15,7 @@ SERVER = ServerFacts(
     image_id="own", project_id="us", ram=2048, architecture="", os_type="", volume_backed=False,
     volumes=0, config_drive=True, key_name="key", rescues_volume_backed=True,
 )  # fmt: skip
+BOTH = {"rescue_access": "password, key"}
 STABLE = {"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
 MARKED = {"rescue": "true"}
 
@@ -84,6 +85,12 @@ WAYS_IN = [
     ("key declared", {"rescue_access": "key"}, {}, False, (KEY, "root")),
     ("key declared, with a user", {"rescue_access": "key", "rescue_user": "fix"}, {}, False,
      (KEY, "fix")),
+    ("both declared", BOTH, {}, False, (PASSWORD, "root")),
+    ("both declared, no config drive", BOTH, {"config_drive": False}, False, (KEY, "root")),
+    ("both declared, neither there", BOTH, {"config_drive": False, "key_name": ""}, False,
+     (Access.UNKNOWN, "root")),
+    ("both declared, stable: the old password keeps the key out", BOTH | STABLE, {}, False,
+     (Access.UNKNOWN, "root")),
     ("key declared, server has none", {"rescue_access": "key"}, {"key_name": ""}, False,
      (Access.UNKNOWN, "root")),
     ("console declared", MARKED | {"rescue_access": "console"}, {}, False,
@@ -109,7 +116,7 @@ def test_how_one_gets_in(properties, server, listed, expected):
 
 def test_a_password_is_never_promised_where_it_cannot_arrive():
     """Measured on real machines: only a fresh config drive carries it."""
-    choices = [None, "password", "key", "console"]
+    choices = [None, "password", "key", "console", "password,key"]
     stable = [{}, STABLE, {"hw_rescue_bus": "virtio"}, {"hw_rescue_device": "disk"}]
     for access, hints, mark, listed in itertools.product(
         choices, stable, [{}, MARKED], [True, False]

@@ -15,7 +15,7 @@ $bb mkdir -p /dev /proc /sys /root
 $bb mount -t devtmpfs dev /dev
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
-for module in virtio_pci virtio_blk ext4; do $bb modprobe $module; done
+for module in virtio_pci virtio_blk crc32c_generic ext4; do $bb modprobe $module; done
 until [ -b /dev/vda1 ]; do $bb sleep 0.1; done
 $bb mount -t ext4 /dev/vda1 /root
 $bb mount -o move /dev /root/dev
@@ -103,7 +103,7 @@ def _make_bootable(tree: Path, folder: Path) -> None:
     (initrd / "init").write_text(INIT)
     (initrd / "init").chmod(0o755)
     (version,) = os.listdir(tree / "lib/modules")
-    for module in ("virtio_pci", "virtio_blk", "ext4"):
+    for module in ("virtio_pci", "virtio_blk", "crc32c_generic", "ext4"):
         asked = ["chroot", str(tree), "modprobe", "-S", version, "--show-depends", module]
         for line in _run(*asked).splitlines():
             if line.startswith("insmod "):

@@ -11,6 +11,8 @@ from instances.ssh import Target
 from tests.services import free_port, stop
 
 PROGRAM = "qemu-system-x86_64"
+UEFI = "/usr/share/ovmf/OVMF.fd"
+MEMORY = "768"  # what rescue-image/README.md asks for, in MiB
 RESPONDER = Path(__file__).with_name("metadata.py")
 
 
@@ -23,13 +25,14 @@ class Vm:
         *disks: Path,
         config_drive: Path | None = None,
         metadata: object = None,
-        machine: str = "pc",
-        memory: int = 768,
+        uefi: bool = False,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        self.disks = disks
         self.serial, self.port = folder / "serial.log", free_port()
-        command = [PROGRAM, "-machine", machine, "-cpu", "max", "-accel", "tcg", "-smp", "2"]
-        command += ["-m", str(memory), "-nodefaults", "-vga", "std", "-display", "none"]
+        machine = ["q35", "-bios", UEFI] if uefi else ["pc"]
+        command = [PROGRAM, "-machine", *machine, "-cpu", "max", "-accel", "tcg", "-smp", "2"]
+        command += ["-m", MEMORY, "-nodefaults", "-vga", "std", "-display", "none"]
         command += ["-no-reboot", "-serial", f"file:{self.serial}"]
         for disk in disks:
             command += ["-drive", f"file={disk},if=virtio,format={_format(disk)}"]
@@ -55,7 +58,8 @@ class Vm:
         """Wait for words on the console; fail with what stands there."""
         deadline = time.monotonic() + seconds
         while words not in self.console:
-            if self.process.poll() is not None or time.monotonic() > deadline:
+            panic = "Kernel panic" in self.console
+            if panic or self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no {words!r} on the console:\n{self.console[-3000:]}")
             time.sleep(0.2)
 
@@ -84,6 +88,13 @@ def copy_on_write(base: Path, to: Path) -> Path:
     make = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", _format(base), "-b"]
     subprocess.run([*make, str(base.resolve()), str(to)], check=True)
     return to
+
+
+def written(disk: Path) -> int:
+    """Return how many bytes of a copy differ from its base, also while a machine runs from it."""
+    ask = ["qemu-img", "map", "--force-share", "--output=json", str(disk)]
+    parts = json.loads(subprocess.run(ask, check=True, capture_output=True).stdout)
+    return sum(part["length"] for part in parts if part["depth"] == 0 and part["present"])
 
 
 def why_not() -> str:

@@ -24,12 +24,12 @@ def test_a_hash_in_the_servers_metadata_comes_before_an_old_config_drive(
 ):
     """So it is with hw_rescue_*: the drive attached is the one of the server's creation.
 
-    The old disk is hostile too: it brings a config drive of its own.
+    By UEFI, with the drive behind AHCI, for once.
     """
     vm = starts(
         drive={"admin_pass": STALE},
         metadata={"meta": {"rescue_password_hash": salted(PASSWORD)}},
-        machine="q35",
+        uefi=True,
     )
     vm.wait_for("Rescue: root logs in with the password whose hash is in the server")
     leads_to(vm)
