@@ -90,6 +90,13 @@ def copy_on_write(base: Path, to: Path) -> Path:
     return to
 
 
+def empty(disk: Path) -> Path:
+    """Make a disk with nothing on it."""
+    with disk.open("wb") as raw:
+        raw.truncate(48 * 1024 * 1024)
+    return disk
+
+
 def written(disk: Path) -> int:
     """Return how many bytes of a copy differ from its base, also while a machine runs from it."""
     ask = ["qemu-img", "map", "--force-share", "--output=json", str(disk)]

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 
 from instances import ssh
-from instances.models import Job, Rescue
+from instances.models import Job, Machine, Rescue
 from instances.models.machine import Reach
 from instances.recovery import access, jobs
 from tests.rescue_image import qemu
@@ -34,9 +34,14 @@ def keys(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def vm(starts, disk):
-    """Give a rescued machine as Nova makes it: the rescue disk, the old one, the config drive."""
-    started = starts(disk, drive=METADATA | {"admin_pass": PASSWORD})
+def vm(starts, disk, tmp_path_factory):
+    """Give a rescued machine as Nova makes it: the rescue disk, the old one, the config drive.
+
+    Three empty disks behind them are for what lies on several.
+    """
+    folder = tmp_path_factory.mktemp("empty")
+    more = [qemu.empty(folder / f"{number}.raw") for number in range(3)]
+    started = starts(disk, *more, drive=METADATA | {"admin_pass": PASSWORD})
     started.wait_for("Rescue: root logs in with the temporary password.")
     return started
 
@@ -45,7 +50,8 @@ def vm(starts, disk):
 def told(vm, tried, leads_to):
     """Run a command on the rescued machine as root, and return what it says."""
     leads_to(vm)
-    row = tried()
+    wait_until(lambda: tried().reach == Reach.IN, "the panel let in", 60)
+    row = Machine.objects.get()
 
     def tell(*command):
         with access.entered(row) as machine:
@@ -72,26 +78,26 @@ def test_no_disk_is_used(told, vm):
     assert told("cat", "/proc/swaps").count("\n") == 1
     assert "/dev/vd" not in told("cat", "/proc/self/mountinfo")
     assert "web-1-root" in told("lsblk", "-o", "LABEL,MOUNTPOINTS", "/dev/vdb")
-    assert [qemu.written(disk) for disk in vm.disks] == [0, 0]
+    assert [qemu.written(disk) for disk in vm.disks[:2]] == [0, 0]
     assert PASSWORD not in vm.console
 
 
 def test_nothing_is_put_together_because_a_disk_appears(told):
     """Neither logical volumes nor RAID: what a damaged one needs is decided by a person."""
     make = """set -e
-    modprobe brd rd_nr=3 rd_size=40960
-    pvcreate -qy /dev/ram0; vgcreate -qy lost /dev/ram0; lvcreate -qy -n root -L 8M lost
+    pvcreate -qy /dev/vdc; vgcreate -qy lost /dev/vdc; lvcreate -qy -n root -L 8M lost
     vgchange -qan lost
-    mdadm -q --create /dev/md7 --run --metadata 1.2 -l1 -n2 /dev/ram1 /dev/ram2
+    mdadm -q --create /dev/md7 --run --metadata 1.2 -l1 -n2 /dev/vdd /dev/vde
     mdadm -q --stop /dev/md7
-    udevadm trigger --action=add --settle /dev/ram0 /dev/ram1 /dev/ram2
-    sleep 3"""
+    rm -rf /run/lvm/pvs_online /run/lvm/vgs_online  # what was seen before counts as new again
+    udevadm trigger --action=add --settle /dev/vdc /dev/vdd /dev/vde
+    sleep 5"""
     told("sh", "-c", make)
     assert told("lvs", "--noheadings", "-o", "lv_active", "lost").strip() == ""
-    assert "ram" not in told("cat", "/proc/mdstat")
+    assert "vdd" not in told("cat", "/proc/mdstat")
     told("vgchange", "-q", "--activate", "y", "lost")
     told("mdadm", "--assemble", "--scan")
-    assert "ram1" in told("cat", "/proc/mdstat")
+    assert "vdd" in told("cat", "/proc/mdstat")
 
 
 @pytest.mark.parametrize(
@@ -117,9 +123,9 @@ def test_a_key_is_put_back_and_lets_its_owner_in(
     row = tried()
     assert do("look").state == Job.State.DONE
     row.refresh_from_db()
-    assert {d.volume.path: str(d.role) for d in row.disks.disks} == {
-        "/dev/vda": "rescue", "/dev/vdb": "old", "/dev/loop0": "rescue",
-    }  # fmt: skip
+    roles = {d.volume.path: str(d.role) for d in row.disks.disks}
+    assert (roles["/dev/vda"], roles["/dev/vdb"]) == ("rescue", "old")
+    assert roles["/dev/loop0"] == "rescue"  # where the rescue system lies
     assert [v.path for v in row.disks.mountable] == ["/dev/vdb1"]
     done = do("mount", device="/dev/vdb1")
     assert (done.state, done.result["kept"]["users"]) == (Job.State.DONE, ["admin", "root"])
