@@ -112,6 +112,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "person.factor_added": _("Added a second factor"),
     "person.factor_removed": _("Removed a second factor"),
     "person.provider_joined": _("Joined the account to the sign-in provider"),
+    "person.provider_left": _("Took the cloud away that signed in to the account"),
 }
 LABELS: dict[str, "StrOrPromise"] = {
     "account": _("Cloud account"),

@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass
 from datetime import timedelta
 
 from allauth.account.models import EmailAddress
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.core import signing
 from django.db import IntegrityError, transaction
@@ -165,3 +166,23 @@ def _join(user: CloudUser, person: User) -> User:
         account=f"{user.name} ({user.domain})",
     )
     return person
+
+
+# The end ------------------------------------------------------------------------------------------
+
+
+def leave(user: CloudPerson, by: User) -> None:
+    """Undo a join; raise ``Refused`` when nothing else lets the person in.
+
+    A provider of OpenID Connect is not left like this: it joins anew by the address it vouches for.
+    """
+    with transaction.atomic():
+        User.objects.select_for_update(no_key=True).get(pk=by.pk)  # one at a time
+        others = CloudPerson.objects.filter(person=by).exclude(pk=user.pk)
+        passkeys = Authenticator.objects.filter(user=by, type=Authenticator.Type.WEBAUTHN)
+        if not (by.has_usable_password() or others.exists() or passkeys.exists()):
+            raise Refused(_("It is the only way into your account. Set a password first."))
+        audit.record(
+            "person.provider_left", team=None, target=by.email, actor=by, account=str(user)
+        )
+        user.delete()

@@ -18,6 +18,7 @@ urlpatterns = [
     path("account/sessions", myself.list_sessions, name="sessions"),
     path("account/sessions/<int:pk>/end", myself.end_session, name="end_session"),
     path("account/sessions/end-others", myself.end_other_sessions, name="end_other_sessions"),
+    path("account/clouds/<int:pk>/remove", myself.leave_cloud, name="leave_cloud"),
     path("staff", staff.search, name="staff"),
     path("staff/accesses", staff.accesses, name="staff_accesses"),
     path("staff/people/<int:pk>/impersonate", staff.impersonate, name="impersonate"),

@@ -75,6 +75,7 @@ account/keystone/confirm/<str:key>     GET,POST   +  +   +   +   +   +    403 40
 account                                GET,POST   in +   +   +   +   +    403 403 403
 account/e-mail                         GET,POST   in +   +   +   +   +    403 403 403
 account/e-mail/<str:key>               GET,POST   in +   +   +   +   +    403 403 403   word
+account/clouds/<int:pk>/remove         GET,POST   in 404 404 +   404 404  403 403 403   joined
 account/sessions                       GET        in +   +   +   +   +    403 403 403
 account/sessions/<int:pk>/end          POST       in 404 404 +   404 404  403 403 403   session
 account/sessions/end-others            POST       in +   +   +   +   +    403 403 403

@@ -21,7 +21,7 @@ from django.utils import timezone
 from instances.models import Dismissal, Grant, Job
 from rescuepanel import health, urls
 from teams import acting, gates, invitations, outbox, webhooks
-from teams.models import Delivery, Impersonation, SSHKey, User
+from teams.models import CloudPerson, Delivery, Impersonation, SSHKey, User
 from teams.permissions import Role
 from tests import access_table
 from tests.access_table import METHODS, PEOPLE, Row
@@ -112,6 +112,9 @@ def world(
             asked_at=timezone.now(),
         ),
         session=UserSession.objects.get(),
+        joined=CloudPerson.objects.create(
+            person=alice, keystone="https://k", user_id="u", name="a"
+        ),
         member=teams.acme.memberships.get(user=carol),
         **_invited_and_keyed(teams.acme, alice),
         hook=hook,

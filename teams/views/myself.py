@@ -1,9 +1,10 @@
 """Pages about oneself: profile, password, second factors, sessions."""
 
 from functools import wraps
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from allauth.account import views as account
+from allauth.account.decorators import reauthentication_required
 from allauth.mfa.base import views as factor
 from allauth.mfa.recovery_codes import views as codes
 from allauth.mfa.totp import views as totp
@@ -17,10 +18,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 
-from teams import audit, devices, sessions
+from teams import audit, cloud_people, devices, sessions
 from teams.gates import Request, page
-from teams.models import User
+from teams.models import CloudPerson, User
+from teams.refusals import Refused
 from teams.views.doors import Strict
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrOrPromise
 
 FORM = ("GET", "HEAD", "POST")
 
@@ -41,7 +46,41 @@ def profile(request: Request) -> HttpResponse:
         return redirect("teams:profile")
     request.user.refresh_from_db(fields=["name"])
     status = 422 if form.errors else 200
-    return render(request, "account/profile.html", {"form": form}, status=status)
+    context = {"form": form, "clouds": request.user.cloud_people.order_by("joined_at")}
+    return render(request, "account/profile.html", context, status=status)
+
+
+@page(*FORM)
+def leave_cloud(request: Request, pk: int) -> HttpResponse:
+    """Undo that a cloud's user signs one in; whoever came in elsewhere is signed out."""
+    joined = get_object_or_404(CloudPerson, pk=pk, person=request.user)
+    answer: HttpResponse = _leave(request, joined)
+    return answer
+
+
+@reauthentication_required
+def _leave(request: Request, joined: CloudPerson) -> HttpResponse:
+    problem: StrOrPromise = ""
+    if request.method == "POST":
+        try:
+            cloud_people.leave(joined, request.user)
+        except Refused as refused:
+            problem = refused.sentence
+        else:
+            _end(request, [one for one in sessions.of(request.user) if not one.is_current()])
+            messages.success(request, _("{name} no longer lets you in.").format(name=joined))
+            return redirect("teams:profile")
+    context = {
+        "title": _("Do not sign in with this cloud any more"),
+        "about": str(joined),
+        "lead": _(
+            "The cloud’s password no longer opens your account, and your other sessions are ended."
+        ),
+        "button": _("Remove"),
+        "back": "teams:profile",
+        "problem": problem,
+    }
+    return render(request, "teams/sure.html", context, status=409 if problem else 200)
 
 
 @page("GET", "HEAD")

@@ -41,7 +41,7 @@ def _people() -> dict[str, Any]:
     from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
     from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 
-    from teams.models import Membership, Team, User
+    from teams.models import CloudPerson, Membership, Team, User
 
     dora = User.objects.create_user("dora@example.org", "rescue-demo", name=f"Dora {'M' * 60}")
     TOTP.activate(dora, generate_totp_secret())
@@ -53,8 +53,13 @@ def _people() -> dict[str, Any]:
     yann = User.objects.create_user("yann@example.org", "rescue-demo", name="Yann")
     long = Team.objects.create(name=LONG)
     Membership.objects.create(team=long, user=dora, role="owner")
+    joined = CloudPerson.objects.create(
+        person=dora, keystone="https://keystone.example.org/v3", user_id="u", domain="Default",
+        name="d" * 90,
+    )  # fmt: skip
     return {
         "code": codes[0],
+        "joined": joined.pk,
         "long_team": long.pk,
         "passkey": passkey.pk,
         "uid": user_pk_to_url_str(yann),

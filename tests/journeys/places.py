@@ -42,6 +42,7 @@ invitations/<str:token>                zoe
 account                                dora
 account/e-mail                         alice
 account/e-mail/<str:key>               alice
+account/clouds/<int:pk>/remove         dora joined
 account/sessions                       alice
 account/password                       dora
 account/password/set                   like account/password

@@ -11,11 +11,13 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
@@ -26,7 +28,7 @@ from tests.journeys.places import Visit
 from tests.journeys.test_accessibility import PHONE, WIDE, fine
 from tests.journeys.visitor import Visitor
 from tests.panel import PASSWORD
-from tests.services import ROOT, RedisServer, running_demo, wait_until
+from tests.services import ROOT, RedisServer, running_demo, running_democloud, wait_until
 
 SHOTS = os.environ.get("SHOTS", "")
 LOOKS: dict[str, tuple[str, Any]] = {"en": ("light", PHONE), "fr": ("dark", WIDE)}
@@ -63,9 +65,11 @@ def house(
         return
     folder = tmp_path_factory.mktemp("house")
     provider = {"OIDC_ISSUER": "https://id.example.org", "OIDC_CLIENT_ID": "p"}
-    provider["KEYSTONE_SIGN_IN_URL"] = "https://keystone.example.org/v3"
     ours = {"REDIS_URL": f"{redis_server.url[:-1]}1", "OPEN_SIGN_UP": "1"}
-    with running_demo(folder, **ours, **provider, OIDC_CLIENT_SECRET="s") as demo:
+    with ExitStack() as stack:
+        provider["KEYSTONE_SIGN_IN_URL"] = stack.enter_context(running_democloud("--instant"))
+        known_to_the_cloud(provider["KEYSTONE_SIGN_IN_URL"])
+        demo = stack.enter_context(running_demo(folder, **ours, **provider, OIDC_CLIENT_SECRET="s"))
         Cloud.of_credentials(folder / "data/credentials.json").heal()
         alice = Visitor(demo.url, "alice")
         wait_until(lambda: 'title="web-1"' in alice.get("/?q=web-1").text, "the list", 30)
@@ -82,6 +86,12 @@ def house(
         told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
         assert told.returncode == 0, told.stderr.decode()
         yield SimpleNamespace(url=demo.url, things=json.loads(told.stdout))
+
+
+def known_to_the_cloud(keystone: str) -> None:
+    """Give a user of the cloud a password of its own."""
+    user = f"{keystone.removesuffix('/identity/v3')}/_demo/users/bob"
+    httpx.put(user, json={"password": PASSWORD}).raise_for_status()
 
 
 class Guests:
@@ -146,11 +156,40 @@ def test_pages_are_sound(section: str, guests: Guests) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+@pytest.mark.pages
+def test_what_follows_a_clouds_password_is_sound(guests: Guests) -> None:
+    """The steps of a first sign-in by Keystone: no address leads to them, only a form."""
+    steps = ("address", "sent")
+    visits = {step: Visit("nobody", f"account/keystone/{step}", "", ()) for step in steps}
+    pages = {language: guests.page("nobody", language) for language in LOOKS}
+    wrong: list[str] = []
+    for step, visit in visits.items():
+        for page in pages.values():
+            if step == "address":
+                page.goto("/account/keystone")
+                page.locator("[name=username]").fill("bob")
+                page.locator("[name=password]").fill(PASSWORD)
+            else:
+                page.locator("[name=email]").fill("newcomer@example.org")
+            page.locator("main form").last.get_by_role("button").last.click()
+            page.wait_for_url(f"**/account/keystone{'/address' if step == 'sent' else ''}")
+        wrong += [f"{step}: {problem}" for problem in problems_of(visit, pages)]
+        if SHOTS:
+            keep(visit, pages)
+    assert not wrong, "\n".join(wrong)
+
+
 def look(visit: Visit, pages: dict[str, Page], things: dict[str, object]) -> Iterator[str]:
     """Open a page in each language; say what is wrong with it."""
+    for page in pages.values():
+        page.goto(visit.path(things))
+    yield from problems_of(visit, pages)
+
+
+def problems_of(visit: Visit, pages: dict[str, Page]) -> Iterator[str]:
+    """Say what is wrong with a page that is open in each language."""
     for language, page in pages.items():
         page.set_viewport_size(LOOKS[language][1])
-        page.goto(visit.path(things))
         yield from laid_out(page, language)
         yield from titled(page, language, visit)
         if not visit.address.startswith("admin/"):  # the markup and the words there are Django's
@@ -202,10 +241,16 @@ def alike(pages: dict[str, Page]) -> Iterator[str]:
 
 def shoot(visit: Visit, pages: dict[str, Page]) -> None:
     """Keep a picture of the page in each of its eight looks."""
+    keep(visit, pages, anew=True)
+
+
+def keep(visit: Visit, pages: dict[str, Page], *, anew: bool = False) -> None:
+    """Keep pictures of what is open; ``anew``: loaded again in each size."""
     Path(SHOTS).mkdir(parents=True, exist_ok=True)
     for (language, page), size in product(pages.items(), (PHONE, WIDE)):
         page.set_viewport_size(size)
-        page.reload()
+        if anew:
+            page.reload()
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme, reduced_motion="reduce")  # type: ignore[arg-type]
             name = f"{visit.name}.{language}.{scheme}.{size['width']}.png"

@@ -1,0 +1,58 @@
+"""The terminal in the browser, by keyboard alone: in, at work, out of it, and its end."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser import Desk
+from tests.democloud.machines import can_listen
+from tests.services import ROOT
+
+pytestmark = [
+    pytest.mark.skipif(not can_listen(), reason="needs Linux: all of 127.0.0.0/8"),
+    pytest.mark.skipif(
+        not (ROOT / "node_modules/@xterm/xterm").is_dir(), reason="needs npm: see scripts/frontend"
+    ),
+]
+
+
+@pytest.mark.parametrize(("language", "name"), [("en", "web-2"), ("fr", "web-eu-1")])
+def test_a_shell_by_keyboard_alone(
+    visit: Callable[..., Desk], borrow: Callable[[str], str], language: str, name: str
+) -> None:
+    desk = visit("alice", language)
+    page, say, told = desk.page, desk.say, desk.told(borrow(name))
+    desk.search(name)
+    desk.start(name)
+    desk.sees(name, "In rescue mode")
+    expect(told).to_contain_text(say("Proven: the temporary password lets one in"))
+    told.get_by_role("link", name=say("Repair %(name)s") % {"name": name}).press("Enter")
+    expect(page).to_have_url(re.compile("/machine$"))
+    page.get_by_role("link", name=say("Open a terminal"), exact=True).press("Enter")
+
+    state = page.get_by_role("region", name=say("Terminal"), exact=True).get_by_role("status")
+    screen = page.locator(".xterm-rows")
+    expect(state).to_have_text(say("Connected"))
+    expect(page.get_by_label(say("Terminal input"))).to_be_focused()
+    page.keyboard.type("lsblk")
+    page.keyboard.press("Enter")
+    expect(screen).to_contain_text("vdb1")
+
+    page.keyboard.press("Tab")  # a shell's own key: it does not lead out
+    expect(page.get_by_label(say("Terminal input"))).to_be_focused()
+    page.keyboard.press("Control+Shift+Enter")
+    expect(page.get_by_role("button", name=say("Copy the selection"))).to_be_focused()
+
+    page.get_by_label(say("Terminal input")).focus()
+    page.keyboard.press("Control+c")
+    page.keyboard.type("exit")
+    page.keyboard.press("Enter")
+    expect(state).to_contain_text(say("The shell has ended."))
+    again = page.get_by_role("button", name=say("Connect again"))
+    expect(again).to_be_focused()
+    again.press("Enter")
+    expect(state).to_have_text(
+        say("Connected again. This is a new login: what ran before may have ended.")
+    )
