@@ -148,7 +148,8 @@ def test_a_second_start_keeps_the_data(tmp_path: Path) -> None:
     for _ in range(2):
         with running_demo(tmp_path) as demo:
             assert is_ready(demo)
-    assert "No migrations to apply" in (tmp_path / "data" / "logs" / "migrate.log").read_text()
+    told = (tmp_path / "data" / "logs" / "prepare.log").read_text()
+    assert "No migrations to apply" in told
 
 
 def test_the_demo_never_touches_a_database_the_environment_names(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["migrate"]:  # in one process: loading all of it a second time takes as long
-            call_command("migrate", interactive=False, verbosity=0)
+            call_command("migrate", interactive=False)
         self.seed(**options)
         if options["sync"]:  # the list is there when the demo says that it is ready
             for account_id in inventory.due_accounts():
