@@ -54,11 +54,10 @@ def profile(request: Request) -> HttpResponse:
 def leave_cloud(request: Request, pk: int) -> HttpResponse:
     """Undo that a cloud's user signs one in; whoever came in elsewhere is signed out."""
     joined = get_object_or_404(CloudPerson, pk=pk, person=request.user)
-    answer: HttpResponse = _leave(request, joined)
+    answer: HttpResponse = _leave_once_proven(request, joined)
     return answer
 
 
-@reauthentication_required
 def _leave(request: Request, joined: CloudPerson) -> HttpResponse:
     problem: StrOrPromise = ""
     if request.method == "POST":
@@ -81,6 +80,9 @@ def _leave(request: Request, joined: CloudPerson) -> HttpResponse:
         "problem": problem,
     }
     return render(request, "teams/sure.html", context, status=409 if problem else 200)
+
+
+_leave_once_proven = reauthentication_required(_leave)
 
 
 @page("GET", "HEAD")
