@@ -90,7 +90,7 @@ def house(
 
 def known_to_the_cloud(keystone: str) -> None:
     """Give a user of the cloud a password of its own."""
-    user = f"{keystone.removesuffix('/identity/v3')}/_demo/users/bob"
+    user = f"{keystone.removesuffix('/identity/v3')}/_demo/users/alice"
     httpx.put(user, json={"password": PASSWORD}).raise_for_status()
 
 
@@ -142,6 +142,7 @@ def guests(browser: Browser, house: SimpleNamespace) -> Iterator[Guests]:
 
 
 @pytest.mark.pages
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("section", SECTIONS)
 def test_pages_are_sound(section: str, guests: Guests) -> None:
     wrong: list[str] = []
@@ -167,7 +168,7 @@ def test_what_follows_a_clouds_password_is_sound(guests: Guests) -> None:
         for page in pages.values():
             if step == "address":
                 page.goto("/account/keystone")
-                page.locator("[name=username]").fill("bob")
+                page.locator("[name=username]").fill("alice")
                 page.locator("[name=password]").fill(PASSWORD)
             else:
                 page.locator("[name=email]").fill("newcomer@example.org")
