@@ -147,6 +147,28 @@ LABELS: dict[str, "StrOrPromise"] = {
     "user": _("User on the instance"),
     "webhook": _("Webhook"),
 }
+#: what stands as a code in the trail and is shown in words
+VALUES: dict[tuple[str, str], "StrOrPromise"] = {
+    ("kind", "totp"): _("authenticator app"),
+    ("kind", "webauthn"): _("passkey"),
+    ("kind", "recovery_codes"): _("recovery codes"),
+    ("outcome", "exited"): _("the shell ended"),
+    ("outcome", "full"): _("too many terminals were open"),
+    ("outcome", "gone"): _("the machine hung up"),
+    ("outcome", "idle"): _("nothing was typed for long"),
+    ("outcome", "key_changed"): _("the host key had changed"),
+    ("outcome", "left"): _("the page was left"),
+    ("outcome", "lost"): _("the panel’s process ended"),
+    ("outcome", "no_way_in"): _("the machine let nobody in"),
+    ("outcome", "nonsense"): _("what came was not the page’s"),
+    ("outcome", "not_allowed"): _("the right was withdrawn"),
+    ("outcome", "over"): _("the rescue ended"),
+    ("outcome", "signed_out"): _("the session ended"),
+    ("outcome", "ticket"): _("the ticket did not hold"),
+    ("stage", "look"): _("look"),
+    ("stage", "apply"): _("change"),
+    ("stage", "undo"): _("undo"),
+}
 
 
 def words(act: str) -> "StrOrPromise":
@@ -170,7 +192,9 @@ def _text(key: str, value: Any) -> str:
         return ", ".join(_text("", one) for one in value)
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_text(name, kept)}" for name, kept in value.items())
-    return str(value)[:8] if key == "rescue" else str(value)
+    if key == "rescue":
+        return str(value)[:8]
+    return str(VALUES.get((key, str(value)), value))
 
 
 def visible(text: str) -> str:

@@ -16,6 +16,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
 from instances import driver
+from instances.models import Job
+from instances.recovery.terminals import End
 from teams import acts, audit
 from teams.models import AuditEntry, User
 from teams.trail import PAGE_SIZE, harmless
@@ -283,3 +285,18 @@ def test_details_are_told_in_words():
         "Events": "rescue.ready, rescue.failed",
         "Some thing": "a: 1",
     }
+
+
+def test_codes_are_told_in_words_of_the_language():
+    told = {"outcome": "left", "stage": "undo", "kind": "webauthn", "rescue": "0123456789"}
+    with translation.override("fr"):
+        said = dict(acts.told(told))
+    assert list(said.values()) == [
+        "la page a été quittée", "annulation", "clé d’accès", "01234567",
+    ]  # fmt: skip
+
+
+def test_every_end_of_a_terminal_and_every_stage_has_words():
+    ends = {("outcome", end.name.lower()) for end in End} | {("outcome", "lost")}
+    stages = {("stage", str(stage.value)) for stage in Job.Stage}
+    assert ends | stages <= acts.VALUES.keys()
