@@ -46,6 +46,7 @@ __all__ = [
     "exit_in_time",
     "exit_notes",
     "hard_reboot",
+    "menu",
     "picker_for",
     "request_exit",
     "reveal_password",
@@ -79,15 +80,13 @@ class MenuAction:
 # What may be done now ---------------------------------------------------------------------------
 
 
-def actions_for(
-    instance: Instance, user: "User", *, may_operate: bool | None = None
-) -> list[MenuAction]:
-    """List the menu of an instance for somebody.
+def actions_for(instance: Instance, user: "User") -> list[MenuAction]:
+    """List the menu of an instance for somebody."""
+    return menu(instance, may_operate=user.may(Right.OPERATE, instance.team))
 
-    A list of many instances passes ``may_operate``, asked once for each team.
-    """
-    if may_operate is None:
-        may_operate = user.may(Right.OPERATE, instance.team)
+
+def menu(instance: Instance, *, may_operate: bool) -> list[MenuAction]:
+    """List the menu of an instance for all who may, or may not, operate it."""
     role = "" if may_operate else _("Your role may only look.")
     listed = [
         MenuAction("start_rescue", _("Start in rescue mode"), role or why_not_start(instance)),

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.db import models
 from django.db.models import Prefetch, Q
+from django.db.models.functions import Lower
 
 from instances import lifecycle, wording
 from teams.models import CloudAccount, Team
@@ -60,13 +61,21 @@ class InstanceQuerySet(models.QuerySet["Instance"]):
         """Keep what somebody may rescue."""
         return self._of_teams_where(user, Right.OPERATE)
 
+    def of_accounts(self, accounts: list[CloudAccount]) -> "InstanceQuerySet":
+        """Keep what is in these accounts, which somebody was found to see."""
+        return self.filter(account__in=accounts, deleted_at=None)
+
     def with_panel_data(self) -> "InstanceQuerySet":
         """Fetch along what a row of the list shows, in a constant number of queries."""
+        return self.select_related("account__team", "account__mirror").with_open_rescues()
+
+    def with_open_rescues(self) -> "InstanceQuerySet":
+        """Fetch along the rescues a row tells of."""
         from instances.models.rescue import Rescue
 
         opened = Rescue.objects.open().select_related("requested_by", "exit_requested_by")
         latest = Rescue.objects.filter(state__in=lifecycle.BROKEN).order_by("-created_at")
-        return self.select_related("account__team", "account__mirror").prefetch_related(
+        return self.prefetch_related(
             Prefetch("rescues", queryset=opened, to_attr="open_rescues"),
             Prefetch("rescues", queryset=latest, to_attr="broken_rescues"),
         )
@@ -115,7 +124,9 @@ class Instance(models.Model):
             models.UniqueConstraint(fields=["account", "server_id"], name="one_row_per_server"),
         ]
         indexes: ClassVar = [
-            models.Index(fields=["account", "name"], condition=Q(deleted_at=None), name="by_name"),
+            models.Index(
+                "account", Lower("name"), "id", condition=Q(deleted_at=None), name="by_lower_name"
+            ),
             models.Index(
                 fields=["account", "status"], condition=Q(deleted_at=None), name="by_status"
             ),

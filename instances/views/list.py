@@ -16,8 +16,9 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext, pgettext_lazy
 
-from instances import events, rescue
+from instances import events
 from instances.models import Instance
+from instances.views.rows import Row
 from teams.gates import Request, page, wants_fragment
 from teams.models import CloudAccount, Team, User
 from teams.permissions import Right
@@ -52,12 +53,6 @@ SORTABLE = frozenset(key for key, (_label, fields) in COLUMNS.items() if fields)
 
 
 @dataclass(frozen=True)
-class Row:
-    instance: Instance
-    actions: list[rescue.MenuAction]
-
-
-@dataclass(frozen=True)
 class Filter:
     key: str
     label: "StrOrPromise"
@@ -72,6 +67,14 @@ class Column:
     label: "StrOrPromise"
     direction: str  # "", "ascending" or "descending"
     url: str  # "" when one cannot sort by it
+
+
+class Counted(Paginator):  # type: ignore[type-arg]
+    """Pages of what was counted already, together with what the filters would show."""
+
+    def __init__(self, found: "InstanceQuerySet", per_page: int, count: int) -> None:
+        super().__init__(found, per_page)
+        self.count = count  # Paginator's own is a cached property
 
 
 class ListView:
@@ -114,30 +117,27 @@ class ListView:
 
     @cached_property
     def _found(self) -> "InstanceQuerySet":
-        found = Instance.objects.visible_to(self.user).matching(self.query)
-        return found.filter(account__team=self.team) if self.team else found
+        return Instance.objects.of_accounts(self.accounts).matching(self.query)
 
     @cached_property
     def page(self) -> "Page[Instance]":
         shown = self._found.filter(FILTERS[self.status][1]) if self.status else self._found
         down, key = self.sort.startswith("-"), self.sort.lstrip("-") or "name"
-        fields = [Lower(name) for name in COLUMNS[key][1]] + [Lower("name")]
+        fields = [Lower(name) for name in dict.fromkeys((*COLUMNS[key][1], "name"))]
         order = [field.desc() if down else field.asc() for field in fields]
-        ordered = shown.with_panel_data().order_by(*order, "pk")
-        return Paginator(ordered, PAGE_SIZE).get_page(self._page)
+        ordered = shown.with_open_rescues().defer("search_text")
+        ordered = ordered.order_by(*order, "-pk" if down else "pk")
+        return Counted(ordered, PAGE_SIZE, self._counts[self.status or "all"]).get_page(self._page)
 
     @cached_property
     def rows(self) -> list[Row]:
         teams = set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
-        return [
-            Row(
-                instance,
-                rescue.actions_for(
-                    instance, self.user, may_operate=instance.account.team_id in teams
-                ),
-            )
-            for instance in self.page
-        ]
+        accounts = {account.pk: account for account in self.accounts}
+        rows = []
+        for instance in self.page:
+            instance.account = accounts[instance.account_id]
+            rows.append(Row(instance, instance.account.team_id in teams, self.says_team))
+        return rows
 
     @property
     def total(self) -> int:
@@ -165,10 +165,14 @@ class ListView:
         return self._url(page=self.page.number + 1) if self.page.has_next() else ""
 
     @cached_property
+    def _counts(self) -> dict[str, int]:
+        asked = {key: Count("pk", filter=q) for key, (_label, q) in FILTERS.items()}
+        return self._found.aggregate(all=Count("pk"), **asked)
+
+    @cached_property
     def filters(self) -> list[Filter]:
         """List the filters that would show something, and "In rescue" always."""
-        asked = {key: Count("pk", filter=q) for key, (_label, q) in FILTERS.items()}
-        counts = self._found.aggregate(all=Count("pk"), **asked)
+        counts = self._counts
         shown = [Filter("", _("All"), counts["all"], not self.status, self._url(status=""))]
         for key, (label, _q) in FILTERS.items():
             if counts[key] or key in ("rescue", self.status):
@@ -188,9 +192,8 @@ class ListView:
     @cached_property
     def accounts(self) -> list[CloudAccount]:
         teams = [self.team] if self.team else self.teams
-        return list(
-            CloudAccount.objects.connected().filter(team__in=teams).select_related("mirror")
-        )
+        connected = CloudAccount.objects.connected().filter(team__in=teams)
+        return list(connected.select_related("mirror", "team"))
 
     @property
     def has_accounts(self) -> bool:
@@ -236,6 +239,5 @@ def row(request: Request, pk: int) -> HttpResponse:
     instance = get_object_or_404(seen, pk=pk)
     if not wants_fragment(request):
         return redirect("instances:list")
-    actions = rescue.actions_for(instance, request.user)
-    context = {"instance": instance, "actions": actions, "says_team": "teams" in request.GET}
-    return render(request, "instances/_row.html", context)
+    may_operate = request.user.may(Right.OPERATE, instance.team)
+    return HttpResponse(Row(instance, may_operate, "teams" in request.GET).html)

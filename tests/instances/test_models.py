@@ -244,7 +244,7 @@ def listed(user):
         connection,
     ) as queries:
         for instance in Instance.objects.visible_to(user).with_panel_data():
-            use_cases.actions_for(instance, user, may_operate=True)
+            use_cases.menu(instance, may_operate=True)
             _ = (instance.status_label, instance.primary_address, instance.account.region_name)
             _ = instance.account.mirror.problem
             opened = instance.open_rescue

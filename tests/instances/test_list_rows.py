@@ -1,0 +1,148 @@
+"""A row is written once for all who see the same, and anew when anything it shows differs."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import caches
+from django.db import connection
+from django.template.loader import render_to_string
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone, translation
+
+from instances.cards import PANEL_HOLDS
+from instances.models import Instance, Rescue
+from instances.views.rows import Row
+from teams.models import CloudAccount, Team, User
+from tests.instances import rows
+
+pytestmark = pytest.mark.django_db
+
+CHANGES: dict[str, Any] = {
+    "name": "web-2",
+    "status": "SHUTOFF",
+    "vm_state": "stopped",
+    "task_state": "powering-off",
+    "locked": True,
+    "addresses": [],
+    "image_id": "",
+    "image_name": "Debian 13",
+    "flavor_name": "b3-16",
+    "fault": "No valid host",
+    "launched_at": None,
+    "in_rescue_since": timezone.now() - timedelta(hours=2),
+}
+
+
+@pytest.fixture(autouse=True)
+def nothing_kept() -> Iterator[None]:
+    caches["rows"].clear()
+    yield
+    caches["rows"].clear()
+
+
+@pytest.fixture
+def row(teams: Any) -> Row:
+    return Row(rows.instance(rows.account(teams.acme)), may_operate=True)
+
+
+def again(row: Row, **seen_by: bool) -> Row:
+    """Read the row's instance anew, as the next request does."""
+    instance = Instance.objects.with_panel_data().get(pk=row.instance.pk)
+    return Row(instance, **{"may_operate": True, "says_team": False} | seen_by)
+
+
+def written(row: Row) -> str:
+    return render_to_string("instances/_row.html", {"row": row})
+
+
+def test_what_did_not_change_is_not_written_again(row, monkeypatch):
+    first = row.html
+    monkeypatch.setattr("instances.views.rows.render_to_string", lambda *_: "written again")
+    assert again(row).html == first
+
+
+@pytest.mark.parametrize("column", CHANGES)
+def test_a_change_of_the_machine_is_shown(row, column):
+    _ = row.html
+    Instance.objects.filter(pk=row.instance.pk).update(**{column: CHANGES[column]})
+    fresh = again(row)
+    assert fresh.html == written(fresh)
+    if column not in ("vm_state", "image_id", "launched_at", "fault"):
+        assert fresh.html != row.html
+
+
+def test_every_column_that_is_shown_or_decides_is_tried():
+    decides_nothing = set(
+        "id account_id server_id power_state flavor_ram flavor_disk key_name config_drive volumes"
+        " cloud_created_at seen_at cloud_updated_at deleted_at search_text".split()
+    )
+    columns = {field.attname for field in Instance._meta.concrete_fields}
+    assert columns == decides_nothing | CHANGES.keys()
+
+
+def test_a_rescue_its_moves_and_its_end_are_shown(row, alice):
+    _ = row.html
+    rescue = rows.rescue(row.instance, "REQUESTED", alice)
+    asked = again(row)
+    assert "Already being put in rescue mode by" in asked.html
+    User.objects.filter(pk=alice.pk).update(name="Alice Liddell")
+    assert "Alice Liddell" in again(row).html
+    rescue.move("READY")
+    assert again(row).html != asked.html
+    Rescue.objects.all().delete()
+    assert again(row).html == row.html
+
+
+def test_a_broken_rescue_offers_the_way_back(row, alice):
+    Instance.objects.filter(pk=row.instance.pk).update(vm_state="error", status="ERROR")
+    before = again(row)
+    assert "Hard reboot" not in before.html
+    rows.rescue(row.instance, "FAILED_BROKEN", alice)
+    assert "Hard reboot" in again(row).html
+
+
+def test_names_around_it_the_language_and_the_role_are_shown(row):
+    seen = {row.html}
+    CloudAccount.objects.update(name="renamed")
+    seen.add(again(row).html)
+    CloudAccount.objects.update(region_name="SBG5")
+    seen.add(again(row).html)
+    seen.add(again(row, says_team=True).html)
+    Team.objects.filter(pk=row.instance.team.pk).update(name="Renamed")
+    seen.add(again(row, says_team=True).html)
+    seen.add(again(row, may_operate=False).html)
+    with translation.override("fr"):
+        seen.add(again(row).html)
+    assert len(seen) == 7
+
+
+def test_an_age_goes_on(row, monkeypatch):
+    now = timezone.now()
+    Instance.objects.update(in_rescue_since=now - timedelta(hours=2))
+    _ = again(row).html
+    monkeypatch.setattr("django.utils.timezone.now", lambda: now + timedelta(minutes=7))
+    later = again(row)
+    assert later.html == written(later)
+    assert 'data-seconds="7620"' in later.html
+
+
+def test_the_list_asks_as_often_for_many_as_for_few(client: Client, teams, alice):
+    client.force_login(alice)
+    account = rows.account(teams.acme)
+
+    def asked() -> int:
+        caches["rows"].clear()
+        with CaptureQueriesContext(connection) as queries:
+            assert client.get("/").status_code == 200
+        return len(queries)
+
+    for n in range(PANEL_HOLDS):  # each card on its way asks how long such rescues take
+        rows.rescue(rows.instance(account, f"few-{n}"), "WAITING", alice)
+    asked()
+    few = asked()
+    for n in range(60):
+        rows.rescue(rows.instance(account, f"many-{n}"), "WAITING", alice)
+    assert asked() == few
