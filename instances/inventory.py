@@ -132,6 +132,8 @@ def _settle(mirror: CloudMirror, problem: str, *, first: bool) -> None:
     )
     watched = events.watched_teams([mirror.account.team_id])
     pace = WATCHED_PACE if watched or moving.exists() else IDLE_PACE
+    if watched and not problem:
+        events.changed(mirror.account.team_id, [f"seen:{mirror.account_id}"])
     if problem != mirror.problem or (first and mirror.first_sync_done):
         mirror.problem_since = now if problem else None
         mirror.problem = problem

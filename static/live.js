@@ -23,11 +23,25 @@
     if (waiting.size) flushing = setTimeout(flush, 500);
   };
   const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
+  // A machine that is not in this view may belong there now; where many change, that is asked for
+  // all of them together.
+  const GAP = 3000;
+  let tableAt = -GAP, tableSoon = 0;
+  const belongsPerhaps = () => {
+    if (!$("#instances") || tableSoon) return;
+    const wait = Math.max(0, tableAt + GAP - performance.now());
+    tableSoon = setTimeout(() => { tableSoon = 0; tableAt = performance.now(); refresh("instances"); }, wait);
+  };
   const changed = (topics) => topics.split(/\s+/).forEach((topic) => {
     const [kind, key] = topic.split(":");
     const row = `instance-${key}`;
-    // A machine that is not in this view may belong there now.
-    if (kind === "instance") { refresh(document.getElementById(row) ? row : "instances"); refresh("notifications"); }
+    if (kind === "instance") {
+      if (document.getElementById(row)) refresh(row);
+      else belongsPerhaps();
+      if ($(`#notifications [data-machine="${key}"]`)) refresh("notifications");
+    }
+    else if (kind === "seen") sawCloud(key);
+    else if (kind === "list") belongsPerhaps();
     else if (kind === "rescue") { refresh("notifications"); refresh("session-grant"); }
     else if (["history", "machine", "console"].includes(kind)) refresh(`${kind}-${key}`);
     else if (kind === "staff") refresh("acting");
@@ -129,13 +143,24 @@
     : s >= 60 ? `${Math.floor(s / 60)}\u00a0min\u00a0${pad(s % 60)}\u00a0s` : `${s}\u00a0s`;
   const coarse = (s) => s >= 86400 ? `${Math.floor(s / 86400)}\u00a0${document.body.dataset.day}`
     : s >= 3600 ? `${Math.floor(s / 3600)}\u00a0h` : s >= 60 ? `${Math.floor(s / 60)}\u00a0min` : `${s}\u00a0s`;
+  // The stream says when a cloud was read: the list is as old as the oldest of its clouds.
+  const readAt = new Map();
+  const sawCloud = (account) => {
+    readAt.set(account, Date.now());
+    for (const time of document.querySelectorAll(".freshness time")) {
+      time.drawn ??= Date.now() - time.dataset.seconds * 1000;
+      const accounts = time.closest(".freshness").dataset.accounts.split(" ");
+      time.from = Math.min(...accounts.map((one) => Math.max(readAt.get(one) ?? 0, time.drawn)));
+    }
+    tick();
+  };
   let askedAgain = Date.now(), toldAt = Date.now();
   const tick = () => document.querySelectorAll("time[data-seconds]").forEach((time) => {
     time.from ??= Date.now() - time.dataset.seconds * 1000;
     const seconds = Math.floor((Date.now() - time.from) / 1000);
     time.textContent = time.dataset.form === "age" ? coarse(seconds) : exact(seconds);
-    // A cloud where nothing moves sends no event: ask now and then how old the list is.
-    if (stream && seconds > 20 && time.closest(".freshness") && Date.now() - askedAgain > 20000) {
+    // Nothing was heard of a cloud for long: ask what is the matter.
+    if (stream && seconds > 90 && time.closest(".freshness") && Date.now() - askedAgain > 90000) {
       askedAgain = Date.now();
       refresh("instances");
     }

@@ -207,9 +207,17 @@ class ListView:
     @property
     def synced_at(self) -> datetime | None:
         """How old the oldest part of this list is; a cloud with a problem says its own age."""
-        mirrors = [a.mirror for a in self.accounts if hasattr(a, "mirror")]
-        stamps = [mirror.synced_at for mirror in mirrors if not mirror.problem]
-        return min((stamp for stamp in stamps if stamp), default=None)
+        return min((account.mirror.synced_at for account in self._sound), default=None)
+
+    @property
+    def fresh_accounts(self) -> str:
+        """Name the accounts whose reading makes this list younger."""
+        return " ".join(str(account.pk) for account in self._sound)
+
+    @property
+    def _sound(self) -> list[CloudAccount]:
+        read = [account for account in self.accounts if hasattr(account, "mirror")]
+        return [one for one in read if one.mirror.synced_at and not one.mirror.problem]
 
     @property
     def team_name(self) -> str:

@@ -54,3 +54,39 @@ def test_a_search_is_not_lost_to_a_refresh_under_way(visit: Visit) -> None:
         route.continue_()
     desk.page.wait_for_timeout(500)
     assert names(desk) == ["vpn"]
+
+
+def test_the_age_of_the_list_is_told_by_the_stream_alone(visit: Visit) -> None:
+    desk = visit("alice")
+    expect(desk.page.locator("#live")).to_contain_text("Live")
+    desk.page.wait_for_timeout(1500)  # the stream begins with a look at everything
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    ages = []
+    for _second in range(9):
+        desk.page.wait_for_timeout(1000)
+        ages.append(int(desk.page.locator(".freshness time").inner_text().split()[0]))
+    assert max(ages) <= 8, ages  # read every three seconds while somebody looks, by one worker
+    assert min(ages[3:]) < max(ages[:3]) + 3, ages
+    assert not asked, asked
+
+
+def test_changes_of_machines_not_in_view_ask_for_the_table_seldom(visit: Visit) -> None:
+    desk = visit("alice")
+    desk.page.goto("/?q=vpn")
+    expect(desk.page.locator("#live")).to_contain_text("Live")
+    desk.page.wait_for_timeout(1500)
+    asked: list[str] = []
+    desk.page.on("request", lambda request: asked.append(request.url))
+    desk.page.evaluate(
+        """async () => {
+          for (let n = 1; n <= 40; n++) {
+            const topics = `instance:${900000 + n}`;
+            document.dispatchEvent(new CustomEvent("panel:changed", { detail: { topics } }));
+            await new Promise((done) => setTimeout(done, 100));
+          }
+        }"""
+    )
+    desk.page.wait_for_timeout(3500)
+    assert 2 <= len(asked) <= 3, asked
+    assert all("q=vpn" in url for url in asked), asked
