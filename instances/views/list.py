@@ -207,7 +207,8 @@ class ListView:
     @property
     def synced_at(self) -> datetime | None:
         """How old the oldest part of this list is; a cloud with a problem says its own age."""
-        return min((account.mirror.synced_at for account in self._sound), default=None)
+        stamps = [account.mirror.synced_at for account in self._sound]
+        return min(filter(None, stamps), default=None)
 
     @property
     def fresh_accounts(self) -> str:
