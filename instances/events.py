@@ -5,6 +5,7 @@ A lost message costs a page some seconds, so a broker that is down is logged and
 
 import json
 import logging
+import secrets
 from collections.abc import Iterable
 from functools import cache, partial
 
@@ -16,6 +17,7 @@ CHANNEL = "rescuepanel:events"
 WATCHED = "rescuepanel:watched:{team}"  # set by the stream while a member has a page open
 
 WATCHED_FOR = 45  # seconds
+REVISION = "rescuepanel:revision:{team}"  # another word after each change a list may show
 
 logger = logging.getLogger(__name__)
 
@@ -29,26 +31,38 @@ def _redis() -> redis.Redis:
 
 def changed(team_id: int, topics: Iterable[str]) -> None:
     """Publish, after the commit, that these topics of a team changed."""
-    message = json.dumps({"team": team_id, "topics": sorted(topics)})
-    transaction.on_commit(partial(_publish, message))
+    told = sorted(topics)
+    transaction.on_commit(partial(_publish, team_id, told))
 
 
-def _publish(message: str) -> None:
+def _publish(team_id: int, topics: list[str]) -> None:
     try:
-        _redis().publish(CHANNEL, message)
+        with _redis().pipeline(transaction=False) as batch:
+            if not all(topic.startswith("seen:") for topic in topics):
+                batch.set(REVISION.format(team=team_id), secrets.token_hex(8))
+            batch.publish(CHANNEL, json.dumps({"team": team_id, "topics": topics}))
+            batch.execute()
     except redis.RedisError as error:
         logger.warning("change not announced: %s", type(error).__name__)
 
 
-def watch(team_ids: Iterable[int]) -> None:
-    """Say that somebody looks at these teams: a page view counts where no stream can."""
+def watch(team_ids: Iterable[int]) -> str:
+    """Say that somebody looks at these teams: a page view counts where no stream can.
+
+    Return a word that differs once anything was announced of one of them; empty when the broker
+    is away and nobody can tell.
+    """
+    ids = sorted(team_ids)
     try:
         with _redis().pipeline(transaction=False) as batch:
-            for pk in team_ids:
+            for pk in ids:
                 batch.set(WATCHED.format(team=pk), "1", ex=WATCHED_FOR)
-            batch.execute()
+            batch.mget([REVISION.format(team=pk) for pk in ids] or ["-"])
+            revisions = batch.execute()[-1]
     except redis.RedisError as error:
         logger.warning("watching not announced: %s", type(error).__name__)
+        return ""
+    return repr([*zip(ids, revisions, strict=False)])
 
 
 def watched_teams(team_ids: Iterable[int]) -> set[int]:

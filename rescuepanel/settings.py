@@ -113,6 +113,12 @@ CACHES = {
         "TIMEOUT": None,
         "OPTIONS": {"MAX_ENTRIES": 5000},
     },
+    # Whole lists, for seconds, while many look at the same: some 200 kB each.
+    "lists": {
+        "BACKEND": "django.core.cache.backends.locmem.LocMemCache",
+        "LOCATION": "lists",
+        "OPTIONS": {"MAX_ENTRIES": 100},
+    },
 }
 
 CELERY_BROKER_URL = env.broker_url(REDIS_URL)

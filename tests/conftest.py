@@ -96,6 +96,15 @@ def clients_sign_cookies() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def lists_are_forgotten() -> None:
+    """Keep what the list wrote for one test out of the next, whose rows have the same keys."""
+    from django.core.cache import caches
+
+    caches["rows"].clear()
+    caches["lists"].clear()
+
+
 @pytest.fixture(scope="session", autouse=True)
 def trail_emptied_between_tests() -> Iterator[None]:
     """Let a test's database be emptied, audit trail and all; everybody else is refused."""

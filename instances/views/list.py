@@ -18,7 +18,7 @@ from django.utils.translation import ngettext, pgettext_lazy
 
 from instances import events
 from instances.models import Instance
-from instances.views.rows import Row
+from instances.views.rows import Row, kept, write
 from teams.gates import Request, page, wants_fragment
 from teams.models import CloudAccount, Team, User
 from teams.permissions import Right
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from instances.models.mirror import InstanceQuerySet
 
 PAGE_SIZE = 50
+LIST_KEPT = 10.0  # seconds, for what might change without being announced
 # On the way into rescue a server still has its old status: it counts as in rescue alone.
 RESCUED = Q(vm_state="rescued") | Q(task_state__in=["rescuing", "unrescuing"])
 FILTERS: "dict[str, tuple[StrOrPromise, Q]]" = {
@@ -50,6 +51,15 @@ COLUMNS: "dict[str, tuple[StrOrPromise, tuple[str, ...]]]" = {
     "location": (_("Location"), ("account__region_name", "account__name")),
 }
 SORTABLE = frozenset(key for key, (_label, fields) in COLUMNS.items() if fields)
+
+
+@dataclass(frozen=True)
+class Written:
+    """What a list shows, as HTML, and how many there are of it on all its pages."""
+
+    filters: str
+    table: str
+    total: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,9 @@ class Counted(Paginator):  # type: ignore[type-arg]
 
 class ListView:
     """What one person asked to see of the instances."""
+
+    #: differs once a change of these teams was announced; empty: that cannot be told
+    revision = ""
 
     def __init__(self, user: User, asked: dict[str, str], url: str) -> None:
         self.user = user
@@ -131,13 +144,35 @@ class ListView:
 
     @cached_property
     def rows(self) -> list[Row]:
-        teams = set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
+        teams = self._operable
         accounts = {account.pk: account for account in self.accounts}
         rows = []
         for instance in self.page:
             instance.account = accounts[instance.account_id]
             rows.append(Row(instance, instance.account.team_id in teams, self.says_team))
         return rows
+
+    @cached_property
+    def _operable(self) -> set[int]:
+        return set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
+
+    @cached_property
+    def written(self) -> Written:
+        """The filters and the table as HTML, the same for all who see the same."""
+        shown = [(one.pk, one.name, one.region_name, one.team.name) for one in self.accounts]
+        facts = (self.revision, self.url, self.says_team, sorted(self._operable), shown)
+        return kept("lists", facts, self._write) if self.revision else self._write()[0]
+
+    def _write(self) -> tuple[Written, float]:
+        there = bool(self.rows)
+        table = "_sheet" if there else "_nothing"
+        written = Written(
+            write("_filters", view=self) if there or self.is_narrowed else "",
+            write(table, view=self),
+            self.total if there else 0,
+        )
+        ages = any(row.tells_age for row in self.rows)
+        return written, 0 if not there else 1 if ages else LIST_KEPT
 
     @property
     def total(self) -> int:
@@ -152,8 +187,9 @@ class ListView:
         """Say to those who do not see it what a search found."""
         if not self.is_narrowed:
             return ""
-        found = ngettext("{n} instance found", "{n} instances found", self.total)
-        return found.format(n=self.total)
+        total = self.written.total
+        found = ngettext("{n} instance found", "{n} instances found", total)
+        return found.format(n=total)
 
     @property
     def previous_url(self) -> str:
@@ -236,7 +272,7 @@ def _read(account: CloudAccount) -> bool:
 def instance_list(request: Request) -> HttpResponse:
     """Show the list, or only its table to an open page."""
     view = ListView(request.user, request.GET.dict(), request.get_full_path())
-    events.watch({account.team_id for account in view.accounts})
+    view.revision = events.watch({account.team_id for account in view.accounts})
     template = "_table" if wants_fragment(request) else "list"
     return render(request, f"instances/{template}.html", {"view": view})
 

@@ -1,6 +1,5 @@
 """A row is written once for all who see the same, and anew when anything it shows differs."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,8 +11,10 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
+from instances import events
 from instances.cards import PANEL_HOLDS
 from instances.models import Instance, Rescue
+from instances.views.list import LIST_KEPT
 from instances.views.rows import Row
 from teams.models import CloudAccount, Team, User
 from tests.instances import rows
@@ -34,13 +35,6 @@ CHANGES: dict[str, Any] = {
     "launched_at": None,
     "in_rescue_since": timezone.now() - timedelta(hours=2),
 }
-
-
-@pytest.fixture(autouse=True)
-def nothing_kept() -> Iterator[None]:
-    caches["rows"].clear()
-    yield
-    caches["rows"].clear()
 
 
 @pytest.fixture
@@ -135,6 +129,7 @@ def test_the_list_asks_as_often_for_many_as_for_few(client: Client, teams, alice
 
     def asked() -> int:
         caches["rows"].clear()
+        caches["lists"].clear()
         with CaptureQueriesContext(connection) as queries:
             assert client.get("/").status_code == 200
         return len(queries)
@@ -146,3 +141,78 @@ def test_the_list_asks_as_often_for_many_as_for_few(client: Client, teams, alice
     for n in range(60):
         rows.rescue(rows.instance(account, f"many-{n}"), "WAITING", alice)
     assert asked() == few
+
+
+# The whole list, for who comes within seconds -----------------------------------------------------
+
+
+@pytest.fixture
+def revision(monkeypatch):
+    """Let the test say by which word the team's rows are known."""
+    said = ["1"]
+    monkeypatch.setattr(events, "watch", lambda teams: said[0])
+    return said
+
+
+def test_who_comes_next_sees_the_list_as_written_until_a_change_is_announced(
+    client, teams, alice, revision
+):
+    client.force_login(alice)
+    made = rows.instance(rows.account(teams.acme))
+    assert "web-1" in client.get("/").content.decode()
+    Instance.objects.filter(pk=made.pk).update(name="web-2")
+    assert "web-2" not in client.get("/").content.decode()
+    revision[0] = "2"
+    assert "web-2" in client.get("/").content.decode()
+
+
+def test_nothing_is_kept_while_nobody_can_tell_of_changes(client, teams, alice, revision):
+    revision[0] = ""
+    client.force_login(alice)
+    made = rows.instance(rows.account(teams.acme))
+    assert "web-1" in client.get("/").content.decode()
+    Instance.objects.filter(pk=made.pk).update(name="web-2")
+    assert "web-2" in client.get("/").content.decode()
+
+
+def test_others_see_their_own(client, teams, alice, carol, mallory, revision):
+    rows.instance(rows.account(teams.acme))
+    start = "/rescue"
+    seen = {}
+    for person in (alice, carol, mallory):
+        client.force_login(person)
+        seen[person.name] = client.get("/").content.decode()
+    assert "web-1" in seen["Alice"] and start in seen["Alice"]
+    assert "web-1" in seen["Carol"] and "Your role may only look." in seen["Carol"]
+    assert "web-1" not in seen["Mallory"]
+    client.force_login(alice)
+    found = client.get("/?q=nothing-like-it").content.decode()
+    assert "web-1" not in found
+    assert "No instance matches" in found
+
+
+def test_a_list_with_an_age_is_kept_for_a_second(client, teams, alice, revision, monkeypatch):
+    client.force_login(alice)
+    rows.rescued(rows.account(teams.acme), "mail")
+    kept_for = []
+    monkeypatch.setattr(caches["lists"], "set", lambda key, made, seconds: kept_for.append(seconds))
+    client.get("/")
+    Instance.objects.update(in_rescue_since=None)
+    client.get("/")
+    assert kept_for == [1, LIST_KEPT]
+
+
+def test_each_announcement_but_of_a_mere_reading_is_another_revision(db, redis_server, settings):
+    settings.REDIS_URL = redis_server.url
+    events._redis.cache_clear()
+    try:
+        told = [events.watch([7])]
+        for topics in (["list"], ["seen:3"], ["instance:4", "seen:3"], ["rescue:5"]):
+            events._publish(7, topics)
+            told.append(events.watch([7]))
+        events._publish(8, ["list"])
+        assert events.watch([7]) == told[-1]
+    finally:
+        events._redis.cache_clear()
+    assert told[1] == told[2]
+    assert len(set(told)) == 4

@@ -1,0 +1,33 @@
+"""Figures as a bench prints them."""
+
+import statistics
+from collections.abc import Callable
+from time import perf_counter
+
+
+def median(times: list[float]) -> float:
+    """Return the one in the middle."""
+    return statistics.median(times)
+
+
+def p95(times: list[float]) -> float:
+    """Return what nineteen in twenty do not exceed."""
+    return sorted(times)[min(len(times) - 1, int(len(times) * 0.95))]
+
+
+def taken(what: Callable[[], object]) -> float:
+    """Return the seconds something takes."""
+    started = perf_counter()
+    what()
+    return perf_counter() - started
+
+
+def ms(seconds: float) -> str:
+    """Say a time in milliseconds."""
+    return f"{seconds * 1000:.1f} ms"
+
+
+def verdict(name: str, kept: bool, said: str) -> bool:
+    """Print whether a bound was kept."""
+    print(f"  {'kept  ' if kept else 'BROKEN'}  {name}: {said}", flush=True)
+    return kept
