@@ -71,6 +71,13 @@ class Panel:
                 stdout=log, stderr=log,
             )  # fmt: skip
 
+    def web(self) -> "subprocess.Popen[bytes]":
+        """Start its web process."""
+        return self.spawn(
+            "web", "uvicorn", "rescuepanel.asgi:application", "--port", str(self.port),
+            "--timeout-graceful-shutdown", "3", "--no-access-log",
+        )  # fmt: skip
+
     def answers(self) -> bool:
         """Tell whether database, broker and worker are there."""
         try:
@@ -90,11 +97,7 @@ class Panel:
             beat = self.spawn(
                 "beat", *celery, "beat", "-s", str(self.folder / "beat"), "--pidfile="
             )
-            web = self.spawn(
-                "web", "uvicorn", "rescuepanel.asgi:application", "--port", str(self.port),
-                "--timeout-graceful-shutdown", "3",
-            )  # fmt: skip
-            for process in (worker, beat, web):
+            for process in (worker, beat, self.web()):
                 stack.callback(stop, process)
             wait_until(self.answers, "the panel's start", 40)
             yield self

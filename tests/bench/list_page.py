@@ -17,8 +17,9 @@ import redis
 
 from tests.bench import lab
 from tests.bench.figures import median, ms, taken, verdict
-from tests.panel import PASSWORD, Panel
-from tests.services import stop, wait_until
+from tests.bench.visitors import sign_in, until_answers
+from tests.panel import Panel
+from tests.services import stop
 
 SIZES = [int(size) for size in os.environ.get("SIZES", "20,200,2000,5000").split(",")]
 PAGES, BARE = 40, 12
@@ -82,32 +83,14 @@ def paged(conn: Any) -> None:
 
 def at(size: int, panel: Panel, conn: Any, asked: lab.Asked) -> bool:
     """Measure pages of this size; nothing but the web process runs, so what Nova hears is ours."""
-    web = panel.spawn(
-        "web", "uvicorn", "rescuepanel.asgi:application", "--port", str(panel.port),
-        "--no-access-log",
-    )  # fmt: skip
+    web = panel.web()
     try:
         with httpx.Client(base_url=panel.url, timeout=30) as browser:
-            wait_until(lambda: answers(browser), "the panel's start", 30)
+            until_answers(browser)
             sign_in(browser)
             return judge(size, panel, browser, conn, asked)
     finally:
         stop(web)
-
-
-def answers(browser: httpx.Client) -> bool:
-    try:
-        return browser.get("/healthz").status_code == 200
-    except httpx.TransportError:
-        return False
-
-
-def sign_in(browser: httpx.Client) -> None:
-    form = browser.get("/sign-in").text
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
-    assert token
-    data = {"csrfmiddlewaretoken": token[1], "username": "alice@example.org", "password": PASSWORD}
-    assert browser.post("/sign-in", data=data | {"next": "/"}).status_code == 302
 
 
 def judge(size: int, panel: Panel, browser: httpx.Client, conn: Any, asked: lab.Asked) -> bool:
