@@ -102,7 +102,7 @@ def _open(facts: Facts) -> list[Step]:
                  (LSBLK,))
         )  # fmt: skip
     if place.raid:
-        steps.append(Step(_("Put the RAID together"), "", ("mdadm --assemble --scan",)))
+        steps.append(Step(_("Put the RAID together"), "", ("mdadm --assemble --scan", LSBLK)))
     if place.luks:
         steps.append(
             Step(_("Open the encrypted file system"), _("Its pass phrase is asked for."),
