@@ -21,6 +21,10 @@ DAMAGE = {
     "xfs": CUT_OFF,
     "btrfs": "",
 }
+ALL = "mount {{device}} /mnt; cp -a {tree}/. /mnt; umount /mnt"
+BY_PARTS = """mount {{device}} /mnt
+for one in @ @home; do btrfs -q subvolume create /mnt/$one; done
+cp -a {tree}/. /mnt/@; mv /mnt/@/home/* /mnt/@home; umount /mnt"""
 MENDED = {"ext4": ["check_mended", "check_proven"], "xfs": ["check_replayed", "check_proven"]}
 FSTAB = (
     "# made by the installer\n{root} / {fstype} {options} 0 1\n"
@@ -121,10 +125,4 @@ class Disk:
             ["-m", f"uuid={self.ids['uuid']}"] if fstype == "xfs" else ["-U", self.ids["uuid"]]
         )
         run(NEEDED[fstype], "-q", "-L", self.ids["label"], *by_uuid, self.root)
-        script = f"mount {{device}} /mnt; cp -a {tree}/. /mnt; umount /mnt"
-        if self.kind.subvolumes:
-            script = (
-                f"mount {{device}} /mnt; for one in @ @home; do btrfs -q subvolume create /mnt/$one; done; "
-                f"cp -a {tree}/. /mnt/@; mv /mnt/@/home/* /mnt/@home; umount /mnt"
-            )
-        self.as_root(script)
+        self.as_root(BY_PARTS.format(tree=tree) if self.kind.subvolumes else ALL.format(tree=tree))
