@@ -8,8 +8,7 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.instances.recovery.five import GONE
-from tests.instances.recovery.old_disk import furnish
+from tests.instances.recovery.old_disk import GONE, furnish
 
 PHRASE = "the pass phrase that only its owner knows"
 FAST = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"  # the emulated processor is slow
@@ -20,7 +19,7 @@ LABEL={name}-boot /boot ext4 defaults 0 2
 /dev/mapper/{group}-swap none swap sw 0 0
 """
 MAKE = """set -e
-printf 'label: {table}\\nsize=40MiB\\n\\n' | sfdisk -q {disk}
+printf 'label: {table}\\nsize=40MiB\\nsize=+\\n' | sfdisk -q {disk}
 udevadm settle
 mkfs.ext4 -q -L {name}-boot {disk}1
 {within}
@@ -86,7 +85,7 @@ class Layered:
             table=self.table, disk=self.disk, name=self.name, volumes=self.volumes,
             group=self.group, mkfs=mkfs, size=304 if self.fstype == "xfs" else 40,
             inner="/dev/mapper/made" if self.encrypted else self.part,
-            within=locks if self.encrypted else "", 
+            within=locks if self.encrypted else "",
             damage=damages[self.fstype].format(root=self.root),
             closed="cryptsetup close made" if self.encrypted else "",
         )  # fmt: skip

@@ -6,14 +6,12 @@ from typing import Any
 
 from instances.models import Job
 from instances.recovery import jobs
-from tests.instances.recovery.old_disk import facts
+from tests.instances.recovery.old_disk import GONE, facts
 from tests.instances.recovery.test_password import fits
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKNAPUCGqBm1nxyYjDBNY/UlpNLZKYBqmIkkpOR3Pcds"
 KEYS = "/mnt/home/admin/.ssh/authorized_keys"
 SECRET = "correct horse: bätterie"
-#: in the fstab of every broken system here
-GONE = "UUID=0bad0bad-0000-4000-8000-000000000000"
 LOOKED_AT = """cd /mnt
 find etc home -printf '%P %y %m %U %G %l\\n' | sort
 find etc home -type f -print0 | sort -z | xargs -0 sha256sum"""

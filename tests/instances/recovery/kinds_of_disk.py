@@ -6,8 +6,7 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.instances.recovery.five import GONE
-from tests.instances.recovery.old_disk import MIB, attach, detach, furnish, run
+from tests.instances.recovery.old_disk import GONE, MIB, attach, detach, furnish, run
 
 NEEDED = {"ext4": "mkfs.ext4", "xfs": "mkfs.xfs", "btrfs": "mkfs.btrfs"}
 SMALLEST = {"ext4": 24, "xfs": 304, "btrfs": 128}  # MiB; the images are sparse

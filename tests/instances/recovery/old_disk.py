@@ -26,10 +26,12 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 not a line
 half:x:one:1::/:/bin/sh
 """
+#: a file system that is on none of the disks
+GONE = "UUID=0bad0bad-0000-4000-8000-000000000000"
 FSTAB = """# /etc/fstab
 UUID={root} / ext4 defaults 0 1
 LABEL={label}\t/srv ext4 defaults,nofail
-UUID=0bad0bad-0000-4000-8000-000000000000 /var ext4 defaults 0 2
+{gone} /var ext4 defaults 0 2
 UUID={data} /boot ext4 defaults 0 2
 UUID={data} /home/../../etc ext4
 UUID={data} /opt ext4
@@ -135,7 +137,7 @@ class Template:
         self.uuids = {name: str(uuid.uuid4()) for name in ("root", "data", "swap")}
         self.label = f"data-{uuid.uuid4().hex[:8]}"  # other processes' disks are seen too
         tree = folder / "tree"
-        furnish(tree, FSTAB.format(label=self.label, **self.uuids))
+        furnish(tree, FSTAB.format(label=self.label, gone=GONE, **self.uuids))
         (folder / "data" / "etc").mkdir(parents=True)
         (folder / "data" / "etc" / "passwd").symlink_to("/etc/passwd")  # the rescue system's
         with self.path.open("wb") as image:
