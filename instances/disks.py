@@ -26,7 +26,7 @@ LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 LIVE = frozenset({"squashfs", "erofs"})
 ROOT_LABELS = frozenset({"cloudimg-rootfs", "root", "rootfs", "/", "linux-root", "os"})
 #: a logical volume that installers make for the system: vg-root, rootvg-rootlv, ubuntu--lv
-ROOT_VOLUME = re.compile(r"/mapper/.+-(?:root(?:lv|vol)?|ubuntu--lv)$", re.ASCII)
+ROOT_VOLUME = re.compile(r"/mapper/.+(?<!-)-(?:root(?:lv|vol)?|ubuntu--lv)$", re.ASCII)
 DEVICE = re.compile(
     r"/dev/(?:(?:vd|sd|xvd|hd)[a-z]{1,2}\d{0,3}|nvme\d{1,3}n\d{1,3}(?:p\d{1,3})?|mmcblk\d(?:p\d{1,3})?"
     r"|md\d{1,3}(?:p\d{1,3})?|md/[\w.:-]{1,64}|dm-\d{1,4}|mapper/[A-Za-z0-9_][\w.+:-]{0,127}"

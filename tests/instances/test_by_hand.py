@@ -101,6 +101,8 @@ def test_what_lies_deeper_is_opened_first():
     assert luks.index("cryptsetup open /dev/vdb2 old") < luks.index("mount /dev/mapper/old /mnt")
     assert luks.index("cd / && sync && umount -R /mnt") < luks.index("cryptsetup close old")
     assert sleeping.index("vgchange --activate y") < sleeping.index("mount /dev/VOLUMES/ROOT /mnt")
+    raid = commands("fstab", Facts(place(RAID)))
+    assert raid.index("mdadm --assemble --scan") < raid.index("mount /dev/VOLUMES/ROOT /mnt")
     plain = " ".join(commands("fstab", Facts(place(DEBIAN))))
     assert "cryptsetup" not in plain and "vgchange" not in plain and "lsblk" not in plain
 

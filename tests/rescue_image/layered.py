@@ -15,6 +15,7 @@ FAST = "--pbkdf pbkdf2 --pbkdf-force-iterations 1000"  # the emulated processor 
 FSTAB = """# made by the installer
 {root} / {fstype} defaults 0 1
 LABEL={name}-boot /boot ext4 defaults 0 2
+/dev/vdb1 /srv ext4 nofail 0 2
 {home}
 /dev/mapper/{group}-swap none swap sw 0 0
 """
@@ -24,7 +25,7 @@ udevadm settle
 mkfs.ext4 -q -L {name}-boot {disk}1
 {within}
 pvcreate -qy {inner}; vgcreate -qy {volumes} {inner}
-lvcreate -qy -an -Zn -Wn -n swap -L 8M {volumes}
+lvcreate -qy -n swap -L 8M {volumes}; mkswap -q /dev/mapper/{group}-swap
 lvcreate -qy -n root -L {size}M {volumes}
 lvcreate -qy -n home -L 24M {volumes}
 {mkfs} /dev/mapper/{group}-root; mkfs.ext4 -q /dev/mapper/{group}-home

@@ -1,11 +1,15 @@
 """The five repairs on every kind of disk: looked at, done, proven, undone, and the disk clean."""
 
+import shutil
+import subprocess
+
 import pytest
 
 from instances.models import Job, Machine
-from instances.recovery import jobs, long_run
+from instances.recovery import jobs, long_run, words
 from tests.instances.recovery import five, kinds_of_disk
 from tests.instances.recovery.kinds_of_disk import KINDS, Disk
+from tests.instances.recovery.old_disk import attach, detach
 
 
 @pytest.fixture(autouse=True)
@@ -50,3 +54,31 @@ def test_five_repairs(old, do, go_on, system, machine):
     assert five.finds_sound(old.root, do)
     do("mount", device=old.root)
     assert five.REPAIRS["ssh_key"].shows(system.tell)
+
+
+@pytest.fixture
+def encrypted(tmp_path, system):
+    """Give an attached disk on which there is nothing but what LUKS has locked."""
+    if not shutil.which("cryptsetup", path="/usr/sbin:/sbin:/usr/bin"):
+        pytest.skip("not installed: cryptsetup (scripts/system-packages)")
+    image = tmp_path / "locked.img"
+    with image.open("wb") as file:
+        file.truncate(32 << 20)
+    quick = ["--pbkdf", "pbkdf2", "--pbkdf-force-iterations", "1000"]
+    lock = ["/usr/sbin/cryptsetup", "-q", "luksFormat", *quick, str(image), "-"]
+    subprocess.run(lock, input=b"secret", check=True)
+    device = attach(image, parts=0)
+    yield device
+    detach(device)
+
+
+def test_what_is_encrypted_is_said_to_be_locked(encrypted, disk, do, machine):
+    """With how to open it; neither it is offered nor what must not be written to."""
+    looked = do("look")
+    assert looked.state == Job.State.DONE
+    assert ["locked", {"device": encrypted}] in looked.result["lines"]
+    (told,) = [words.sentence(one) for one in looked.result["lines"] if one[0] == "locked"]
+    assert f"cryptsetup open {encrypted} old" in told
+    assert Machine.objects.get(pk=machine.pk).disks.volume(encrypted).is_locked
+    for kind in ("mount", "check"):
+        assert do(kind, device=encrypted).problem == "no_such_device"
