@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 #: what keeps a read-only mount from replaying the journal
-UNTOUCHED = {"ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery"}
+UNTOUCHED = {
+    "ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery", "btrfs": ",rescue=nologreplay",
+}  # fmt: skip
 LSBLK = "lsblk -o NAME,SIZE,FSTYPE,LABEL,MOUNTPOINT"
 
 

@@ -13,7 +13,9 @@ from instances.recovery.work import MNT, CannotDo, Kind, Outcome, Work, line, wo
 #: what is on the old disk is neither run nor believed
 CAREFUL = "nosuid,nodev,noexec"
 #: read-only alone would still replay the journal, which writes
-UNTOUCHED = {"ext3": "noload", "ext4": "noload", "xfs": "norecovery"}
+UNTOUCHED = {
+    "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay",
+}  # fmt: skip
 #: a rescue with the server's own image has the same UUIDs twice
 TWINS = {"xfs": "nouuid"}
 WITH_THE_ROOT = ("/boot", "/boot/efi", "/home", "/var", "/var/log", "/usr", "/opt", "/srv")

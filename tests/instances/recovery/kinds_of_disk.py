@@ -1,5 +1,6 @@
 """Broken systems on disks of several kinds: partition tables and file systems, all real."""
 
+import hashlib
 import shutil
 import subprocess
 import uuid
@@ -101,6 +102,22 @@ class Disk:
             [*APART, script.format(device=self.root)], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
+
+    def cut_off(self) -> None:
+        """Leave it as a power cut does: what was written last is in the journal alone."""
+        copy = self.image.with_suffix(".cut")
+        self.as_root(
+            "mount {device} /mnt; echo x > /mnt/last; sync /mnt/last; "
+            f"cp --sparse=always {self.image} {copy}; umount /mnt"
+        )
+        run("cp", "--sparse=never", str(copy), self.device)
+        run("blockdev", "--flushbufs", self.device)
+
+    def digest(self) -> str:
+        """Return what stands for every byte of it."""
+        run("sync")
+        with self.image.open("rb") as image:
+            return hashlib.file_digest(image, "sha256").hexdigest()
 
     def _divide(self) -> None:
         if not self.kind.table:

@@ -56,6 +56,20 @@ def test_five_repairs(old, do, go_on, system, machine):
     assert five.REPAIRS["ssh_key"].shows(system.tell)
 
 
+@pytest.mark.parametrize("old", ["xfs in a GPT partition", "btrfs with subvolumes"], indirect=True)
+def test_looking_at_what_was_cut_off_changes_not_one_byte(old, do, system):
+    old.cut_off()
+    before = old.digest()
+    job = do("mount", device=old.root)
+    assert (job.state, job.problem) == (Job.State.DONE, "")
+    assert "admin:x:1000" in system.tell("cat", "/mnt/etc/passwd")
+    assert do("unmount").state == Job.State.DONE
+    assert old.digest() == before
+    # And there was something to be careful with: a plain read-only mount does write.
+    old.as_root("mount -o ro {device} /mnt; umount /mnt")
+    assert old.digest() != before
+
+
 @pytest.fixture
 def encrypted(tmp_path, system):
     """Give an attached disk on which there is nothing but what LUKS has locked."""
