@@ -150,10 +150,8 @@ def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str, str
 def _named(seen: Disks, name: str) -> Volume | None:
     """Find the one file system that an fstab's first column names.
 
-    Not by a name such as /dev/vdb1, which is another partition now that there is a rescue disk.
+    None for a name such as /dev/vdb1: with a rescue disk there, it is another partition's.
     """
-    if fstab_check.UNSTABLE.fullmatch(name):
-        return None
     own = fstab_check.named(name, seen) or []
     once = {volume.path: volume for volume in own if volume in seen.mountable}
     return next(iter(once.values())) if len(once) == 1 else None

@@ -41,6 +41,11 @@ LUKS = device(
     device("/dev/vdb1", fstype="ext4", label="boot"),
     device("/dev/vdb2", fstype="crypto_LUKS"),
 )  # fmt: skip
+LOCKED_DATA = device(
+    "/dev/vdb", "disk",
+    device("/dev/vdb1", fstype="ext4", size=9 * GIB),
+    device("/dev/vdb2", fstype="crypto_LUKS", size=90 * GIB),
+)  # fmt: skip
 WINDOWS = device("/dev/vdb", "disk", device("/dev/vdb3", fstype="ntfs", size=49 * GIB))
 EMPTY = device("/dev/vdb", "disk")
 RAID = device("/dev/vdb", "disk", device("/dev/vdb1", fstype="linux_raid_member"))
@@ -73,6 +78,8 @@ def commands(goal, facts):
         (WINDOWS, "/dev/vdb3", "", ""),
         (RAID, "", "", ""),
         (GUIDED, "/dev/mapper/old", "", ""),
+        (LOCKED_DATA, "/dev/vdb1", "", ""),
+        (device("/dev/vdb", "disk", device("/dev/vdb1", fstype="ext4")), "/dev/vdb1", "", ""),
     ],
 )
 def test_the_devices_are_those_seen(disk, root, boot, efi):
