@@ -126,8 +126,8 @@ def do(rescue: Any, alice: Any) -> Callable[..., Any]:
     from instances.models import Job
     from instances.recovery import jobs
 
-    def ask_and_run(kind: str, **params: Any) -> Any:
-        job = jobs.ask(rescue=rescue, kind=kind, params=params, by=alice)
+    def ask_and_run(kind: str, private: Any = None, **params: Any) -> Any:
+        job = jobs.ask(rescue=rescue, kind=kind, params=params, private=private, by=alice)
         jobs.run(job.pk)
         return Job.objects.get(pk=job.pk)
 
