@@ -11,6 +11,8 @@ from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, w
 LSBLK = ("lsblk", "--json", "--bytes", "--paths", "--output")
 #: without the folder that a btrfs or a bind mount begins at: the source is a device then
 FINDMNT = ("findmnt", "--json", "--list", "--nofsroot", "--output")
+#: not from its cache, which may tell what lay there a moment ago
+BLKID = ("blkid", "-c", "/dev/null", "-o", "export")
 STABLE = ("hw_rescue_device", "hw_rescue_bus")
 
 
@@ -20,7 +22,7 @@ def take(machine: ssh.Machine, row: Machine) -> Disks:
     if lsblk.status != 0:
         lsblk = machine.run(*LSBLK, disks.OLD_COLUMNS)
     findmnt = machine.run(*FINDMNT, "SOURCE,TARGET,FSTYPE,OPTIONS")
-    blkid = machine.run("blkid", "-o", "export")
+    blkid = machine.run(*BLKID)
     try:
         seen = disks.understand(
             lsblk.out, findmnt.out, blkid=blkid.out, rescue_last=rescue_last(row.rescue)

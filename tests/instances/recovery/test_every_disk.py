@@ -6,10 +6,10 @@ import subprocess
 import pytest
 
 from instances.models import Job, Machine
-from instances.recovery import jobs, long_run, words
+from instances.recovery import jobs, long_run, survey, words
 from tests.instances.recovery import five, kinds_of_disk
 from tests.instances.recovery.kinds_of_disk import KINDS, Disk
-from tests.instances.recovery.old_disk import attach, detach
+from tests.instances.recovery.old_disk import attach, detach, run
 
 
 @pytest.fixture(autouse=True)
@@ -96,3 +96,15 @@ def test_what_is_encrypted_is_said_to_be_locked(encrypted, disk, do, machine):
     assert Machine.objects.get(pk=machine.pk).disks.volume(encrypted).is_locked
     for kind in ("mount", "check"):
         assert do(kind, device=encrypted).problem == "no_such_device"
+
+
+def test_what_lies_there_now_is_told_not_what_lay_there_a_moment_ago(encrypted, tmp_path):
+    other = tmp_path / "other.img"
+    with other.open("wb") as file:
+        file.truncate(8 << 20)
+    run("mkfs.ext4", "-q", str(other))
+    assert "crypto_LUKS" in run("blkid", "-o", "export")  # which blkid remembers
+    run("losetup", "-d", encrypted)
+    run("losetup", encrypted, str(other))
+    told = [one for one in run(*survey.BLKID).split("\n\n") if f"DEVNAME={encrypted}\n" in one]
+    assert len(told) == 1 and "\nTYPE=ext4" in told[0]
