@@ -11,7 +11,11 @@ from instances.recovery.mounts import CAREFUL
 from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, shown, words_of
 
 LOG_WAITS = "valuable metadata changes in a log"
-REPLAYS_ON = "/run/rescue-panel-replay-{name}"
+REPLAYS_ON = "/run/rescue-panel-replay-{job}"
+REPLAY = (
+    f'mkdir -p -m 700 "$2" && mount -t xfs -o rw,nouuid,{CAREFUL} "$1" "$2" && umount "$2"'
+    ' && rmdir "$2"'
+)
 
 
 class Found(Enum):
@@ -155,16 +159,10 @@ def _replayed(work: Work, tool: Tool, volume: Volume) -> Outcome | None:
     output, _found = _run(work, tool, tool.look, volume)
     if not _log_waits(output):
         return None
-    where = REPLAYS_ON.format(name=_name(volume))
-    work.run("mkdir", "-p", "-m", "700", where)
-    chosen = f"rw,nouuid,{CAREFUL}"
-    mounted = work.machine.run("mount", "-t", "xfs", "-o", chosen, volume.path, where, timeout=300)
-    if mounted.status != 0:
-        raise CannotDo(
-            "check_log_stuck", device=volume.path, said=words_of(mounted), output=output
-        )  # fmt: skip
-    work.run("umount", where, timeout=120)
-    work.run("rmdir", where)
+    where = REPLAYS_ON.format(job=_job(volume))
+    done = long_run.run(work, _job(volume), "sh", "-c", REPLAY, "sh", volume.path, where)
+    if done.status != 0:
+        raise CannotDo("check_log_stuck", device=volume.path, said=words_of(done), output=output)
     output, found = _run(work, tool, tool.look, volume)
     if found is not Found.CLEAN:
         return None
@@ -172,12 +170,13 @@ def _replayed(work: Work, tool: Tool, volume: Volume) -> Outcome | None:
     return Outcome(lines, output=output)
 
 
-def _name(volume: Volume) -> str:
-    return volume.path.removeprefix("/dev/").replace("/", "-")
+def _job(volume: Volume) -> str:
+    """Return the name of the one job on a device at a time."""
+    return "check-" + volume.path.removeprefix("/dev/").replace("/", "-")
 
 
 def _run(work: Work, tool: Tool, argv: tuple[str, ...], volume: Volume) -> tuple[str, Found]:
-    done: ssh.Output = long_run.run(work, f"check-{_name(volume)}", *argv, volume.path)
+    done: ssh.Output = long_run.run(work, _job(volume), *argv, volume.path)
     output = shown(done.out.decode(errors="replace"))
     if done.status in (126, 127):
         raise CannotDo("check_no_tool", tool=argv[0])
