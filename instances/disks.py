@@ -20,10 +20,13 @@ MOST_DEVICES = 256
 MOST_MOUNTS = 1000
 DEEPEST = 8  # disk, partition, RAID, LUKS, LVM, and some more
 LONGEST = 160  # the longest device that passes for one has 140
+LVM, LUKS = "LVM2_member", "crypto_LUKS"
 LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 #: what a live system is packed in: part of the system one is logged in to, never of an old one
 LIVE = frozenset({"squashfs", "erofs"})
 ROOT_LABELS = frozenset({"cloudimg-rootfs", "root", "rootfs", "/", "linux-root", "os"})
+#: a logical volume that installers make for the system: vg-root, rootvg-rootlv, ubuntu--lv
+ROOT_VOLUME = re.compile(r"/mapper/.+(?<!-)-(?:root(?:lv|vol)?|ubuntu--lv)$", re.ASCII)
 DEVICE = re.compile(
     r"/dev/(?:(?:vd|sd|xvd|hd)[a-z]{1,2}\d{0,3}|nvme\d{1,3}n\d{1,3}(?:p\d{1,3})?|mmcblk\d(?:p\d{1,3})?"
     r"|md\d{1,3}(?:p\d{1,3})?|md/[\w.:-]{1,64}|dm-\d{1,4}|mapper/[A-Za-z0-9_][\w.+:-]{0,127}"
@@ -68,6 +71,11 @@ class Volume:
     @property
     def holds_linux(self) -> bool:
         return self.fstype in LINUX
+
+    @property
+    def is_locked(self) -> bool:
+        """Tell whether it is encrypted and nobody has opened it yet."""
+        return self.fstype == LUKS and not self.inside
 
 
 @dataclass(frozen=True)
@@ -155,7 +163,8 @@ def is_mountable(volume: Volume) -> bool:
 
 
 def _unlikely_root(volume: Volume) -> tuple[bool, bool, int]:
-    return (not volume.holds_linux, volume.label not in ROOT_LABELS, -volume.size)
+    named = volume.label in ROOT_LABELS or bool(ROOT_VOLUME.search(volume.path))
+    return (not volume.holds_linux, not named, -volume.size)
 
 
 # Reading ------------------------------------------------------------------------------------------

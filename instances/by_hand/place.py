@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from instances.disks import Disks, Mount, Role, Volume, is_device
+from instances.disks import LUKS, LVM, Disks, Mount, Role, Volume, is_device
 
 MNT = "/mnt"
 OPENED = "/dev/mapper/old"  # an encrypted file system, once opened under this name
 BOOT_LABELS = frozenset({"boot"})
-LVM, LUKS, RAID = "LVM2_member", "crypto_LUKS", "linux_raid_member"
+RAID = "linux_raid_member"
+#: what a system may lie in, and has to be opened or put together first
+SHUT = frozenset({LVM, LUKS, RAID})
+LARGEST_BOOT = 2 * 1024**3  # installers make /boot without a label, of half to one GiB
 
 
 @dataclass(frozen=True)
@@ -45,10 +48,12 @@ def place_of(disks: Disks | None, *, keeps_disks: bool = False) -> Place:
     if disks is None or not old:
         return usual
     volumes = [volume for disk in old for volume in disk.walk() if is_device(volume.path)]
-    root = next((v for v in disks.mountable if v in volumes and _may_be_root(v)), None)
-    luks = "" if root else _first(volumes, LUKS)
-    lvm = root is None and not luks and bool(_first(volumes, LVM))
-    if root is None and not luks and not lvm:
+    shut = [volume for volume in volumes if volume.fstype in SHUT and not volume.inside]
+    root = next((v for v in disks.mountable if v in volumes and _may_be_root(v, shut)), None)
+    luks = "" if root else _first(shut, LUKS)
+    lvm = root is None and not luks and bool(_first(shut, LVM))
+    raid = root is None and bool(_first(shut, RAID))
+    if root is None and not luks and not lvm and not raid:
         return usual
     on = next((disk.path for disk in old if root and root in disk.walk()), old[0].path)
     return Place(
@@ -58,7 +63,7 @@ def place_of(disks: Disks | None, *, keeps_disks: bool = False) -> Place:
         fstype=root.fstype if root else "",
         boot=next((v.path for v in volumes if v.holds_linux and _is_boot(v)), ""),
         efi=next((v.path for v in volumes if _is_efi(v)), ""),
-        raid=root is None and bool(_first(volumes, RAID)),
+        raid=raid,
         luks=luks,
         lvm=lvm,
         mounted=disks.mounted_at(MNT),
@@ -66,8 +71,10 @@ def place_of(disks: Disks | None, *, keeps_disks: bool = False) -> Place:
     )
 
 
-def _may_be_root(volume: Volume) -> bool:
-    return (volume.holds_linux and not _is_boot(volume)) or volume.fstype == "ntfs"
+def _may_be_root(volume: Volume, shut: list[Volume]) -> bool:
+    """Tell whether the system may lie there: not beside what still has to be opened, if small."""
+    beside = bool(shut) and volume.size <= LARGEST_BOOT and volume.kind == "part"
+    return (volume.holds_linux and not _is_boot(volume) and not beside) or volume.fstype == "ntfs"
 
 
 def _is_boot(volume: Volume) -> bool:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from django_stubs_ext import StrOrPromise
 
 #: what keeps a read-only mount from replaying the journal
-UNTOUCHED = {"ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery"}
+UNTOUCHED = {
+    "ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery", "btrfs": ",rescue=nologreplay",
+}  # fmt: skip
 LSBLK = "lsblk -o NAME,SIZE,FSTYPE,LABEL,MOUNTPOINT"
 
 
@@ -102,7 +104,7 @@ def _open(facts: Facts) -> list[Step]:
                  (LSBLK,))
         )  # fmt: skip
     if place.raid:
-        steps.append(Step(_("Put the RAID together"), "", ("mdadm --assemble --scan",)))
+        steps.append(Step(_("Put the RAID together"), "", ("mdadm --assemble --scan", LSBLK)))
     if place.luks:
         steps.append(
             Step(_("Open the encrypted file system"), _("Its pass phrase is asked for."),

@@ -66,7 +66,7 @@ def _of_device(entry: Entry, seen: Disks) -> Iterator[Line]:
         yield line("fstab_unstable", device=entry.device[:80])
         yield from _patience(entry)
         return
-    candidates = _named(entry.device, seen)
+    candidates = named(entry.device, seen)
     if candidates is None:
         return
     if not candidates:
@@ -88,7 +88,7 @@ def _patience(entry: Entry) -> Iterator[Line]:
         yield line("fstab_no_nofail")
 
 
-def _named(device: str, seen: Disks) -> list[Volume] | None:
+def named(device: str, seen: Disks) -> list[Volume] | None:
     """Find what a first column names; None where that cannot be told from here."""
     tag, _sign, value = device.partition("=")
     if by := BY_TAG.fullmatch(device):

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import re
+
 from instances import ssh
 from instances.disks import LINUX, Disks, Volume, is_device
-from instances.recovery import fstab
+from instances.recovery import fstab, fstab_check
 from instances.recovery.changes import OldSystem
 from instances.recovery.work import MNT, CannotDo, Kind, Outcome, Work, line, words_of
 
 #: what is on the old disk is neither run nor believed
 CAREFUL = "nosuid,nodev,noexec"
 #: read-only alone would still replay the journal, which writes
-UNTOUCHED = {"ext3": "noload", "ext4": "noload", "xfs": "norecovery"}
+UNTOUCHED = {
+    "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay",
+}  # fmt: skip
 #: a rescue with the server's own image has the same UUIDs twice
 TWINS = {"xfs": "nouuid"}
 WITH_THE_ROOT = ("/boot", "/boot/efi", "/home", "/var", "/var/log", "/usr", "/opt", "/srv")
 PERSON_FROM, PERSON_TO = 1000, 60_000  # login.defs(5)
 FSTAB_LIMIT = 100_000
+#: where distributions put the root inside a btrfs (Ubuntu, Debian, Fedora)
+ROOTS = ("@", "@rootfs", "root")
+SUBVOLUME = re.compile(r"/?[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 
 
-def options(volume: Volume, *, writable: bool) -> str:
+def options(volume: Volume, *, writable: bool, folder: str = "") -> str:
     """Return the mount options for a file system that is not trusted."""
     chosen = ["rw"] if writable else ["ro", UNTOUCHED.get(volume.fstype, "")]
-    return ",".join(filter(None, [*chosen, TWINS.get(volume.fstype, ""), CAREFUL]))
+    part = f"subvol={folder}" if folder else ""
+    return ",".join(filter(None, [*chosen, TWINS.get(volume.fstype, ""), part, CAREFUL]))
 
 
 class Mount(Kind):
@@ -43,8 +51,12 @@ class Mount(Kind):
         work.run("mkdir", "-p", MNT)
         _mount(work, volume, MNT, writable=writable)
         lines = [line("mounted_rw" if writable else "mounted_ro", device=device, on=MNT)]
-        for inner, where in _below(work, seen, volume):
-            _mount(work, inner, f"{MNT}{where}", writable=writable)
+        if folder := _root_inside(work, volume):
+            work.run("umount", MNT, timeout=60)
+            _mount(work, volume, MNT, writable=writable, folder=folder)
+            lines.append(line("mounted_part", device=device, folder=folder))
+        for inner, where, part in _below(work, seen, volume):
+            _mount(work, inner, f"{MNT}{where}", writable=writable, folder=part)
             lines.append(line("mounted_too", device=inner.path, on=f"{MNT}{where}"))
         after = work.look_again().mounted_at(MNT)
         if after is None or after.source != device or after.writable != writable:
@@ -88,8 +100,16 @@ def _chosen(seen: Disks, device: str) -> Volume:
     return found
 
 
-def _mount(work: Work, volume: Volume, where: str, *, writable: bool) -> None:
-    argv = ["mount", "-o", options(volume, writable=writable), volume.path, where]
+def _root_inside(work: Work, volume: Volume) -> str:
+    """Find the part of a btrfs that is the system, where the top of it is none."""
+    if volume.fstype != "btrfs" or work.has_directory(f"{MNT}/etc"):
+        return ""
+    return next((name for name in ROOTS if work.has_directory(f"{MNT}/{name}/etc")), "")
+
+
+def _mount(work: Work, volume: Volume, where: str, *, writable: bool, folder: str = "") -> None:
+    chosen = options(volume, writable=writable, folder=folder)
+    argv = ["mount", "-o", chosen, volume.path, where]
     if volume.fstype in LINUX:
         argv[1:1] = ["-t", volume.fstype]
     output = work.machine.run(*argv, timeout=60)
@@ -110,7 +130,7 @@ def _unmount_all(work: Work, seen: Disks) -> None:
             raise CannotDo("in_use", on=mount.target, said=words_of(output))
 
 
-def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str]]:
+def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str, str]]:
     """List what the old fstab mounts below the root, as far as it can be read and found."""
     try:
         text = work.machine.read(f"{MNT}/etc/fstab", limit=FSTAB_LIMIT, root=MNT).data
@@ -118,22 +138,26 @@ def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str]]:
         return []
     found = []
     for entry in fstab.entries(text.decode(errors="replace")):
-        volume = _named(seen, entry.device)
-        wanted = entry.where in WITH_THE_ROOT and volume is not None and volume.path != root.path
-        if wanted and volume is not None and work.has_directory(f"{MNT}{entry.where}"):
-            found.append((volume, entry.where))
-    return sorted(found, key=lambda pair: pair[1].count("/"))
+        volume, folder = _named(seen, entry.device), _subvolume(entry)
+        if volume is None or entry.where not in WITH_THE_ROOT:
+            continue
+        other = volume.path != root.path or bool(folder)
+        if other and work.has_directory(f"{MNT}{entry.where}"):
+            found.append((volume, entry.where, folder))
+    return sorted(found, key=lambda one: one[1].count("/"))
 
 
 def _named(seen: Disks, name: str) -> Volume | None:
-    """Find the one file system that an fstab's first column names."""
-    kind, _sign, value = name.partition("=")
-    value = value.strip('"')
-    matches = [
-        volume
-        for volume in seen.mountable
-        if volume.path == name
-        or (kind == "UUID" and value and volume.uuid == value)
-        or (kind == "LABEL" and value and volume.label == value)
-    ]
-    return matches[0] if len(matches) == 1 else None
+    """Find the one file system that an fstab's first column names.
+
+    None for a name such as /dev/vdb1: with a rescue disk there, it is another partition's.
+    """
+    own = fstab_check.named(name, seen) or []
+    once = {volume.path: volume for volume in own if volume in seen.mountable}
+    return next(iter(once.values())) if len(once) == 1 else None
+
+
+def _subvolume(entry: fstab.Entry) -> str:
+    """Return which part of a btrfs a line mounts; nothing for all of it."""
+    told = [one.removeprefix("subvol=") for one in entry.options if one.startswith("subvol=")]
+    return told[-1] if entry.fstype == "btrfs" and told and SUBVOLUME.fullmatch(told[-1]) else ""

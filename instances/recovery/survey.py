@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from instances import disks, ssh
-from instances.disks import Disks
+from instances.disks import LVM, Disks, is_device
 from instances.models import Image, Machine, Rescue
 from instances.models.clock import now as clock_now
-from instances.recovery.work import CannotDo, Kind, Outcome, Work, line
+from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, words_of
 
 LSBLK = ("lsblk", "--json", "--bytes", "--paths", "--output")
 #: without the folder that a btrfs or a bind mount begins at: the source is a device then
 FINDMNT = ("findmnt", "--json", "--list", "--nofsroot", "--output")
+#: not from its cache, which may tell what lay there a moment ago
+BLKID = ("blkid", "-c", "/dev/null", "-o", "export")
 STABLE = ("hw_rescue_device", "hw_rescue_bus")
 
 
@@ -20,7 +22,7 @@ def take(machine: ssh.Machine, row: Machine) -> Disks:
     if lsblk.status != 0:
         lsblk = machine.run(*LSBLK, disks.OLD_COLUMNS)
     findmnt = machine.run(*FINDMNT, "SOURCE,TARGET,FSTYPE,OPTIONS")
-    blkid = machine.run("blkid", "-o", "export")
+    blkid = machine.run(*BLKID)
     try:
         seen = disks.understand(
             lsblk.out, findmnt.out, blkid=blkid.out, rescue_last=rescue_last(row.rescue)
@@ -48,8 +50,12 @@ class Look(Kind):
 
     def apply(self, work: Work) -> Outcome:
         seen = work.look_again()
-        kinds = {v.fstype for d in seen.disks for v in d.volume.walk()}
-        if "LVM2_member" in kinds:
-            work.machine.run("vgchange", "--activate", "y")
+        told: list[Line] = []
+        if any(volume.fstype == LVM for volume in seen.own):
+            switched = work.machine.run("vgchange", "--activate", "y")
             seen = work.look_again()
-        return Outcome([line("looked", disks=len(seen.disks))])
+            if switched.status != 0:
+                told.append(line("lvm_stays_off", said=words_of(switched)))
+        locked = {one.path for one in seen.own if one.is_locked}
+        told += [line("locked", device=path) for path in sorted(locked) if is_device(path)]
+        return Outcome([line("looked", disks=len(seen.disks)), *told])

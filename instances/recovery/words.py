@@ -107,8 +107,12 @@ STATES: "dict[str, StrOrPromise]" = {
 }
 LINES: "dict[str, StrOrPromise]" = {
     "looked": _("Disks seen: {disks}"),
+    "locked": _("{device} is encrypted. The panel never asks for its pass phrase: open it in the "
+                "terminal with cryptsetup open {device} old, then look at the disks again."),
+    "lvm_stays_off": _("Not all logical volumes could be switched on: {said}"),
     "mounted_ro": _("{device} is mounted on {on}, read-only. Nothing on it was changed."),
     "mounted_rw": _("{device} is mounted on {on} and can be changed."),
+    "mounted_part": _("The system lies in the subvolume {folder} of {device}: that is mounted."),
     "mounted_too": _("{device} is mounted on {on}, as the old fstab says."),
     "unmounted": _("Everything is written to the disk; nothing is mounted on {on} any more."),
     "will_make_directory": _("Directory {path} gets the rights {mode} and its owner."),
@@ -155,6 +159,11 @@ LINES: "dict[str, StrOrPromise]" = {
     # a check
     "check_clean": _("{device} ({fstype}) has no errors. There is nothing to mend."),
     "check_errors": _("{device} ({fstype}) has errors. Nothing was written yet."),
+    "check_log": _("{device} was cut off while it was in use: its log holds changes that are "
+                   "not in place yet, and what is said of errors may come from that alone."),
+    "check_will_replay": _("It is mounted for a moment, which puts them in place, and unmounted. "
+                           "Only if errors are left then, this command is run: {command}"),
+    "check_replayed": _("{device}: its log was put in place."),
     "check_will": _("This command is run: {command}"),
     "check_no_undo": _("This cannot be taken back: there is no back-up of what a check changes. "
                        "If the data matter, copy the disk first."),
@@ -206,6 +215,9 @@ PROBLEMS: "dict[str, StrOrPromise]" = {
                        "destroys it."),
     "check_no_tool": _("The rescue system has no {tool}: install it there, or use another image."),
     "check_failed": _("{command} could not do its work (status {status}): {said}"),
+    "check_log_stuck": _("The log of {device} cannot be put in place: {said}. xfs_repair -L throws "
+                         "it away, and with it the last changes: copy the disk first, then do that "
+                         "by hand."),
     "check_left_safe": _("What is safe did not suffice for {device}: errors are left. "
                          "Begin again and choose to mend everything."),
     "check_left": _("{device} still has errors. What the machine said tells more; running it "

@@ -131,7 +131,9 @@ def volume_kind(volume: Volume) -> str:
     """Say what a volume holds."""
     known = {
         "LVM2_member": _("part of a volume group"),
-        "crypto_LUKS": _("encrypted (LUKS): open it by hand with cryptsetup"),
+        "crypto_LUKS": _("encrypted (LUKS): open it by hand with cryptsetup")
+        if volume.is_locked
+        else _("encrypted (LUKS), opened"),
         "linux_raid_member": _("part of a RAID"),
         "swap": _("swap"),
         "": volume.part_type or _("no file system seen"),

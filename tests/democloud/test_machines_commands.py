@@ -40,7 +40,7 @@ class Shell:
     def seen(self, *, rescue_last=False):
         lsblk = self.raw(f"lsblk --json --bytes --output {disks.COLUMNS}").out
         findmnt = self.raw("findmnt --json --list --output SOURCE,TARGET,FSTYPE,OPTIONS").out
-        blkid = self.raw("blkid -o export").out
+        blkid = self.raw("blkid -c /dev/null -o export").out
         return disks.understand(lsblk, findmnt, blkid=blkid, rescue_last=rescue_last)
 
 

@@ -89,12 +89,28 @@ def test_logical_volumes_are_reached_through_their_group():
     assert not is_mountable(disks.volume("/dev/vdb2"))
 
 
+@pytest.mark.parametrize("name", ["debian--vg-root", "rhel-root", "ubuntu--vg-ubuntu--lv"])
+def test_the_volume_that_an_installer_makes_for_the_system_is_offered_first(name):
+    group = device(
+        "/dev/vdb2", "part",
+        device("/dev/mapper/vg-home", "lvm", fstype="ext4", size=90 * GIB),
+        device(f"/dev/mapper/{name}", "lvm", fstype="ext4", size=9 * GIB),
+        device("/dev/mapper/vg-my--root", "lvm", fstype="ext4", size=80 * GIB),
+        fstype="LVM2_member",
+    )  # fmt: skip
+    (first, *others) = seen(RESCUE, device("/dev/vdb", "disk", group)).mountable
+    assert first.path == f"/dev/mapper/{name}"
+    assert [volume.path for volume in others] == ["/dev/mapper/vg-home", "/dev/mapper/vg-my--root"]
+
+
 def test_what_is_encrypted_is_shown_and_not_mounted_until_it_is_open():
     closed = device("/dev/vdb", "disk", device("/dev/vdb1", fstype="crypto_LUKS"))
     assert seen(RESCUE, closed).mountable == []
+    assert seen(RESCUE, closed).volume("/dev/vdb1").is_locked
     inner = device("/dev/mapper/secret", "crypt", fstype="ext4")
     open_ = device("/dev/vdb", "disk", device("/dev/vdb1", "part", inner, fstype="crypto_LUKS"))
     assert [volume.path for volume in seen(RESCUE, open_).mountable] == ["/dev/mapper/secret"]
+    assert not seen(RESCUE, open_).volume("/dev/vdb1").is_locked
 
 
 def test_a_raid_lies_in_each_of_its_disks_and_is_offered_once():

@@ -8,6 +8,15 @@ from typing import Any
 
 import pytest
 
+from tests.instances.conftest import (  # noqa: F401
+    account,
+    credential,
+    demo,
+    fresh_connections,
+    instance_named,
+    start,
+    synced,
+)
 from tests.rescue_image import old_server, qemu
 from tests.services import ROOT
 
@@ -45,14 +54,14 @@ def starts(image: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ca
     """Start machines in rescue: the rescue disk first, the given ones behind it."""
     running: list[qemu.Vm] = []
 
-    def start(*disks: Path, drive: Any = None, **more: Any) -> qemu.Vm:
+    def power_on(*disks: Path, drive: Any = None, **more: Any) -> qemu.Vm:
         folder = tmp_path_factory.mktemp("vm")
         given = qemu.config_drive(folder, drive) if drive is not None else None
         own = qemu.copy_on_write(image, folder / "rescue.qcow2")
         running.append(qemu.Vm(folder, own, *disks, config_drive=given, **more))
         return running[-1]
 
-    yield start
+    yield power_on
     for machine in running:
         machine.stop()
 
@@ -62,11 +71,11 @@ def rescue(teams: SimpleNamespace, alice: Any) -> Any:
     """Give Alice's rescue, ready; where its machine is, `leads_to` says."""
     from tests.instances import rows
 
-    account = rows.account(teams.acme)
-    account.machine_networks = "127.0.0.0/8"
-    account.save()
-    rows.images(account)
-    instance = rows.rescued(account, "web-1")
+    own = rows.account(teams.acme)
+    own.machine_networks = "127.0.0.0/8"
+    own.save()
+    rows.images(own)
+    instance = rows.rescued(own, "web-1")
     instance.addresses = [
         {"address": "127.0.0.1", "version": 4, "kind": "floating", "network": "public"}
     ]
@@ -83,9 +92,9 @@ def leads_to(rescue: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[qemu.Vm]
     from instances.recovery import access
 
     def at(machine: qemu.Vm) -> Any:
-        account = rescue.instance.account
-        account.machine_port = machine.port
-        account.save()
+        own = rescue.instance.account
+        own.machine_port = machine.port
+        own.save()
         cloud = SimpleNamespace(console_log=lambda _server, lines: machine.console)
         monkeypatch.setattr(access, "open_account", lambda _account: cloud)
         return rescue
@@ -117,8 +126,8 @@ def do(rescue: Any, alice: Any) -> Callable[..., Any]:
     from instances.models import Job
     from instances.recovery import jobs
 
-    def ask_and_run(kind: str, **params: Any) -> Any:
-        job = jobs.ask(rescue=rescue, kind=kind, params=params, by=alice)
+    def ask_and_run(kind: str, private: Any = None, **params: Any) -> Any:
+        job = jobs.ask(rescue=rescue, kind=kind, params=params, private=private, by=alice)
         jobs.run(job.pk)
         return Job.objects.get(pk=job.pk)
 

@@ -26,9 +26,10 @@ class Vm:
         config_drive: Path | None = None,
         metadata: object = None,
         uefi: bool = False,
+        address: str = "127.0.0.1",
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.disks = disks
+        self.disks, self.address = disks, address
         self.serial, self.port = folder / "serial.log", free_port()
         machine = ["q35", "-bios", UEFI] if uefi else ["pc"]
         command = [PROGRAM, "-machine", *machine, "-cpu", "max", "-accel", "tcg", "-smp", "2"]
@@ -38,7 +39,7 @@ class Vm:
             command += ["-drive", f"file={disk},if=virtio,format={_format(disk)}"]
         if config_drive:
             command += ["-drive", f"file={config_drive},media=cdrom,format=raw,readonly=on"]
-        network = f"user,id=net,hostfwd=tcp:127.0.0.1:{self.port}-:22"
+        network = f"user,id=net,hostfwd=tcp:{address}:{self.port}-:22"
         if metadata is not None:
             network += "," + _metadata_service(folder, metadata)
         command += ["-netdev", network, "-device", "virtio-net-pci,netdev=net"]
@@ -47,7 +48,7 @@ class Vm:
 
     @property
     def target(self) -> Target:
-        return Target("127.0.0.1", self.port, ("127.0.0.0/8",))
+        return Target(self.address, self.port, ("127.0.0.0/8",))
 
     @property
     def console(self) -> str:
@@ -90,10 +91,10 @@ def copy_on_write(base: Path, to: Path) -> Path:
     return to
 
 
-def empty(disk: Path) -> Path:
+def empty(disk: Path, mib: int = 48) -> Path:
     """Make a disk with nothing on it."""
     with disk.open("wb") as raw:
-        raw.truncate(48 * 1024 * 1024)
+        raw.truncate(mib * 1024 * 1024)
     return disk
 
 

@@ -7,7 +7,15 @@ from enum import Enum
 from instances import ssh
 from instances.disks import Disks, Volume, is_device
 from instances.recovery import long_run
-from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, shown
+from instances.recovery.mounts import CAREFUL
+from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, shown, words_of
+
+LOG_WAITS = "valuable metadata changes in a log"
+REPLAYS_ON = "/run/rescue-panel-replay-{job}"
+REPLAY = (
+    f'mkdir -p -m 700 "$2" && mount -t xfs -o rw,nouuid,{CAREFUL} "$1" "$2" && umount "$2"'
+    ' && rmdir "$2"'
+)
 
 
 class Found(Enum):
@@ -85,6 +93,10 @@ class Check(Kind):
         argv = _mending(tool, work)
         if not argv:
             return Outcome([told, line("check_by_hand")], output=output, final=True)
+        if _log_waits(output):
+            log = line("check_log", device=volume.path)
+            replay = line("check_will_replay", command=" ".join((*argv, volume.path)))
+            return Outcome([log, replay, line("check_no_undo")], output=output)
         will = line("check_will", command=" ".join((*argv, volume.path)))
         return Outcome([told, will, line("check_no_undo")], output=output)
 
@@ -94,6 +106,8 @@ class Check(Kind):
         argv = _mending(tool, work)
         if not argv:
             raise CannotDo("nothing_to_change")
+        if volume.fstype == "xfs" and (replayed := _replayed(work, tool, volume)):
+            return replayed
         output, found = _run(work, tool, argv, volume)
         if found is Found.ERRORS and tool.read is _by_fsck:
             raise CannotDo(
@@ -135,9 +149,34 @@ def _mending(tool: Tool, work: Work) -> tuple[str, ...]:
     return tool.safe if tool.safe and not work.params.get("whole") else tool.whole
 
 
+def _log_waits(output: str) -> bool:
+    """Tell whether xfs_repair found changes in the log: it leaves their replay to a mount."""
+    return LOG_WAITS in " ".join(output.split())
+
+
+def _replayed(work: Work, tool: Tool, volume: Volume) -> Outcome | None:
+    """Have the kernel put the log in place; return how it ended where that sufficed."""
+    output, _found = _run(work, tool, tool.look, volume)
+    if not _log_waits(output):
+        return None
+    where = REPLAYS_ON.format(job=_job(volume))
+    done = long_run.run(work, _job(volume), "sh", "-c", REPLAY, "sh", volume.path, where)
+    if done.status != 0:
+        raise CannotDo("check_log_stuck", device=volume.path, said=words_of(done), output=output)
+    output, found = _run(work, tool, tool.look, volume)
+    if found is not Found.CLEAN:
+        return None
+    lines = [line("check_replayed", device=volume.path), line("check_proven")]
+    return Outcome(lines, output=output)
+
+
+def _job(volume: Volume) -> str:
+    """Return the name of the one job on a device at a time."""
+    return "check-" + volume.path.removeprefix("/dev/").replace("/", "-")
+
+
 def _run(work: Work, tool: Tool, argv: tuple[str, ...], volume: Volume) -> tuple[str, Found]:
-    name = "check-" + volume.path.removeprefix("/dev/").replace("/", "-")
-    done: ssh.Output = long_run.run(work, name, *argv, volume.path)
+    done: ssh.Output = long_run.run(work, _job(volume), *argv, volume.path)
     output = shown(done.out.decode(errors="replace"))
     if done.status in (126, 127):
         raise CannotDo("check_no_tool", tool=argv[0])

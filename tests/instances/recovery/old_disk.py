@@ -26,10 +26,12 @@ nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
 not a line
 half:x:one:1::/:/bin/sh
 """
+#: a file system that is on none of the disks
+GONE = "UUID=0bad0bad-0000-4000-8000-000000000000"
 FSTAB = """# /etc/fstab
 UUID={root} / ext4 defaults 0 1
 LABEL={label}\t/srv ext4 defaults,nofail
-UUID=0bad0bad-0000-4000-8000-000000000000 /var ext4 defaults 0 2
+{gone} /var ext4 defaults 0 2
 UUID={data} /boot ext4 defaults 0 2
 UUID={data} /home/../../etc ext4
 UUID={data} /opt ext4
@@ -94,6 +96,39 @@ class RescueSystem(sshd.Sshd):
             self.tell("umount", "-R", "/mnt")
 
 
+def furnish(tree: Path, fstab: str) -> None:
+    """Lay out the files of the broken system, with what is wrong with them."""
+    for name in (
+        "etc/ssh/sshd_config.d",
+        "home/admin/.ssh",
+        "home/fresh",
+        "srv",
+        "boot",
+        "data",
+        "var",
+    ):
+        (tree / name).mkdir(parents=True)
+    (tree / "etc/passwd").write_text(PASSWD)
+    (tree / "etc/fstab").write_text(fstab)
+    (tree / "etc/shadow").write_text(SHADOW)
+    (tree / "etc/shadow").chmod(0o640)
+    os.chown(tree / "etc/shadow", 0, 42)
+    (tree / "etc/ssh/sshd_config").write_text(SSHD)
+    (tree / "etc/ssh/sshd_config.d/50-cloud-init.conf").write_text("PasswordAuthentication no\n")
+    (tree / "etc/hosts").write_bytes(b"127.0.0.1 localhost\r\n127.0.1.1 old")
+    (tree / "etc/inside").symlink_to("/etc/hosts")
+    (tree / "etc/outside").symlink_to("../../../../../../etc/hosts")
+    (tree / "home/linked").symlink_to("/etc")
+    keys = tree / "home/admin/.ssh/authorized_keys"
+    keys.write_text(OLD_KEY)  # its last line is not ended
+    for path in ("home/admin", "home/admin/.ssh", "home/admin/.ssh/authorized_keys"):
+        os.chown(tree / path, 1000, 1000)
+    os.chown(tree / "home/fresh", 1001, 1001)
+    (tree / "home/admin").chmod(0o775)
+    (tree / "home/admin/.ssh").chmod(0o755)
+    keys.chmod(0o644)
+
+
 class Template:
     """The image that each test gets a copy of."""
 
@@ -102,7 +137,7 @@ class Template:
         self.uuids = {name: str(uuid.uuid4()) for name in ("root", "data", "swap")}
         self.label = f"data-{uuid.uuid4().hex[:8]}"  # other processes' disks are seen too
         tree = folder / "tree"
-        self._furnish(tree)
+        furnish(tree, FSTAB.format(label=self.label, gone=GONE, **self.uuids))
         (folder / "data" / "etc").mkdir(parents=True)
         (folder / "data" / "etc" / "passwd").symlink_to("/etc/passwd")  # the rescue system's
         with self.path.open("wb") as image:
@@ -123,39 +158,6 @@ class Template:
         )
         self._put(3, "mkswap", "-q", "-U", self.uuids["swap"])
 
-    def _furnish(self, tree: Path) -> None:
-        for name in (
-            "etc/ssh/sshd_config.d",
-            "home/admin/.ssh",
-            "home/fresh",
-            "srv",
-            "boot",
-            "data",
-            "var",
-        ):
-            (tree / name).mkdir(parents=True)
-        (tree / "etc/passwd").write_text(PASSWD)
-        (tree / "etc/fstab").write_text(FSTAB.format(label=self.label, **self.uuids))
-        (tree / "etc/shadow").write_text(SHADOW)
-        (tree / "etc/shadow").chmod(0o640)
-        os.chown(tree / "etc/shadow", 0, 42)
-        (tree / "etc/ssh/sshd_config").write_text(SSHD)
-        (tree / "etc/ssh/sshd_config.d/50-cloud-init.conf").write_text(
-            "PasswordAuthentication no\n"
-        )
-        (tree / "etc/hosts").write_bytes(b"127.0.0.1 localhost\r\n127.0.1.1 old")
-        (tree / "etc/inside").symlink_to("/etc/hosts")
-        (tree / "etc/outside").symlink_to("../../../../../../etc/hosts")
-        (tree / "home/linked").symlink_to("/etc")
-        keys = tree / "home/admin/.ssh/authorized_keys"
-        keys.write_text(OLD_KEY)  # its last line is not ended
-        for path in ("home/admin", "home/admin/.ssh", "home/admin/.ssh/authorized_keys"):
-            os.chown(tree / path, 1000, 1000)
-        os.chown(tree / "home/fresh", 1001, 1001)
-        (tree / "home/admin").chmod(0o775)
-        (tree / "home/admin/.ssh").chmod(0o755)
-        keys.chmod(0o644)
-
     @staticmethod
     def _line(number: int) -> bytes:
         begin, size, kind = PARTS[number]
@@ -173,27 +175,41 @@ class Template:
             image.write(part.read_bytes())
 
 
+def attach(image: Path, *, parts: int) -> str:
+    """Attach an image as a disk, with its partitions; return the device."""
+    device = run("losetup", "-f", "-P", "--show", str(image)).strip()
+    try:
+        if parts and not Path(f"{device}p1").exists():  # this kernel reads no partition tables
+            run("partx", "-a", device)
+        wait_until(
+            lambda: all(Path(f"{device}p{n + 1}").exists() for n in range(parts)),
+            "the partitions appearing",
+        )
+    except BaseException:
+        detach(device)
+        raise
+    return device
+
+
+def detach(device: str) -> None:
+    """Take a disk away again."""
+    subprocess.run(["partx", "-d", device], check=False, capture_output=True)
+    run("losetup", "-d", device)
+
+
 class OldDisk:
     """One copy, attached: ``device`` is the disk, ``part(1)`` its root."""
 
     def __init__(self, template: Template, image: Path) -> None:
         self.template, self.image = template, image
         shutil.copy(template.path, image)
-        self.device = run("losetup", "-f", "-P", "--show", str(image)).strip()
-        try:
-            if not Path(self.part(1)).exists():  # this kernel does not read partition tables
-                run("partx", "-a", self.device)
-            wait_until(lambda: Path(self.part(4)).exists(), "the partitions appearing")
-        except BaseException:
-            self.detach()
-            raise
+        self.device = attach(image, parts=len(PARTS))
 
     def part(self, number: int) -> str:
         return f"{self.device}p{number}"
 
     def detach(self) -> None:
-        subprocess.run(["partx", "-d", self.device], check=False, capture_output=True)
-        run("losetup", "-d", self.device)
+        detach(self.device)
 
     def bytes_of(self, number: int) -> bytes:
         """Return what is on a partition."""

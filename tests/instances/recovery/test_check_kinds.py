@@ -6,7 +6,7 @@ import subprocess
 import pytest
 
 from instances.models import Job
-from instances.recovery import jobs, long_run
+from instances.recovery import jobs, long_run, words
 from tests.instances.recovery.old_disk import facts, run
 
 
@@ -44,6 +44,43 @@ def test_an_xfs_is_looked_at_dry_then_mended(attach, do, go_on):
     assert planned.plan["lines"][1][1]["command"] == f"xfs_repair {device}"
     done = go_on(planned, jobs.confirm)
     assert (done.state, facts(done.result)) == (Job.State.DONE, ["check_mended", "check_proven"])
+
+
+def cut_off(device):
+    """Leave an XFS as a power cut does, with a directory of before that is damaged besides."""
+    script = f"""mount {device} /mnt; mkdir /mnt/before; stat -c %i /mnt/before; umount /mnt
+    mount {device} /mnt; mkdir /mnt/last; sync -f /mnt
+    xfs_io -x -c 'shutdown -f' /mnt; umount /mnt"""
+    return run("unshare", "-m", "sh", "-ec", script).strip()
+
+
+def test_the_log_of_an_xfs_that_was_cut_off_comes_before_its_mending(attach, do, go_on):
+    device = attach(300, "mkfs.xfs", "-q")
+    inode = cut_off(device)
+    run("xfs_db", "-x", "-c", f"inode {inode}", "-c", "write core.nlinkv2 9", device)
+    planned = do("check", device=device)
+    assert (planned.state, planned.problem) == (Job.State.PLANNED, "")
+    assert facts(planned.plan) == ["check_log", "check_will_replay", "check_no_undo"]
+    assert planned.plan["lines"][1][1]["command"] == f"xfs_repair {device}"
+    assert subprocess.run(["xfs_repair", device], capture_output=True).returncode == 2  # refused
+    done = go_on(planned, jobs.confirm)
+    assert (done.state, facts(done.result)) == (Job.State.DONE, ["check_mended", "check_proven"])
+    listed = run("unshare", "-m", "sh", "-ec", f"mount -o ro {device} /mnt; ls /mnt")
+    assert listed.split() == ["before", "last"]  # what was done last is not lost
+
+
+def test_a_log_that_cannot_be_put_in_place_is_not_thrown_away(attach, do, go_on):
+    device = attach(300, "mkfs.xfs", "-q")
+    cut_off(device)
+    planned = do("check", device=device)
+    run("blockdev", "--setro", device)
+    try:
+        job = go_on(planned, jobs.confirm)
+    finally:
+        run("blockdev", "--setrw", device)
+    assert (job.state, job.problem) == (Job.State.FAILED, "check_log_stuck")
+    assert "copy the disk first" in words.problem(job) and "mount: " in words.problem(job)
+    assert facts(go_on(do("check", device=device), jobs.confirm).result)[0] == "check_replayed"
 
 
 def test_a_fat_is_looked_at_dry_then_mended(attach, do, go_on):

@@ -4,8 +4,9 @@ import subprocess
 
 import pytest
 
+from instances.disks import Disk, Disks, Role, Volume
 from instances.models import Job, Machine
-from instances.recovery import jobs, words
+from instances.recovery import fstab, jobs, mounts, words
 from tests.instances.recovery.old_disk import facts
 
 
@@ -148,3 +149,52 @@ def test_a_bind_mount_on_the_way_does_not_hide_the_device(disk, do, machine, sys
         disk.part(1)
     )
     assert do("unmount").state == Job.State.DONE
+
+
+OWN = Volume(
+    "/dev/vdb", "disk", 99,
+    inside=(
+        Volume("/dev/vdb1", "part", 50, "ext4", "boot", "1111-AAAA", part_uuid="p-1"),
+        Volume("/dev/vdb2", "part", 9, "LVM2_member", uuid="pv",
+               inside=(Volume("/dev/mapper/my--vg-home", "lvm", 9, "xfs", uuid="AB-CD"),)),
+        Volume("/dev/vdb3", "part", 9, "swap", uuid="S1"),
+    ),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("UUID=ab-cd", "/dev/mapper/my--vg-home"),
+        ("/dev/mapper/my--vg-home", "/dev/mapper/my--vg-home"),
+        ("/dev/my-vg/home", "/dev/mapper/my--vg-home"),
+        ("PARTUUID=p-1", "/dev/vdb1"),
+        ("/dev/disk/by-label/boot", "/dev/vdb1"),
+        ("/dev/vdb1", None),  # it was another disk's before there was one for the rescue
+        ("UUID=S1", None),
+        ("UUID=", None),
+        ("LABEL=twice", None),
+    ],
+)
+def test_what_a_line_of_the_old_fstab_names(name, found):
+    twice = [
+        Disk(Volume(f"/dev/vd{letter}", "disk", 9, "ext4", "twice"), Role.OLD) for letter in "cd"
+    ]
+    seen = mounts._named(Disks((Disk(OWN, Role.OLD), *twice)), name)
+    assert (seen.path if seen else None) == found
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("UUID=1 /home btrfs subvol=@home,compress=zstd 0 0", "@home"),
+        ("UUID=1 /home btrfs defaults 0 0", ""),
+        ("UUID=1 /home btrfs subvol=@/.snapshots/1/home", "@/.snapshots/1/home"),
+        ("UUID=1 /home btrfs subvol=a\\040b", ""),
+        ("UUID=1 /home btrfs subvol=$(id)", ""),
+        ("UUID=1 /home ext4 subvol=@home", ""),
+    ],
+)
+def test_which_part_of_a_btrfs_a_line_mounts(line, part):
+    (entry,) = fstab.entries(line)
+    assert mounts._subvolume(entry) == part

@@ -44,6 +44,15 @@ def test_the_logical_volumes_are_switched_on_for_the_look(row):
     assert ("vgchange", "--activate", "y") in terminal.ran
 
 
+def test_volumes_that_stay_off_are_told_of_in_the_machines_words(row):
+    group = device("/dev/vdb", "disk", device("/dev/vdb1", fstype="LVM2_member"))
+    refused = ssh.Output(5, b"", b"Refusing activation of partial LV vg/root.\n")
+    terminal = Terminal(lsblk=lsblk(RESCUE, group), findmnt=IN_RESCUE, vgchange=refused)
+    work = Work(terminal, row, {}, {}, {}, "", lambda: survey.take(terminal, row))
+    told = KINDS["look"].apply(work).lines
+    assert told[1:] == [line("lvm_stays_off", said="Refusing activation of partial LV vg/root.")]
+
+
 def test_an_older_lsblk_is_asked_for_less(row):
     def old(argv):
         if "MOUNTPOINTS" in argv[-1]:

@@ -265,7 +265,7 @@ def test_addresses_that_lead_nowhere(door: Client, rescue: Rescue, inside: Machi
     ("fstype", "part_type", "words"),
     [
         ("LVM2_member", "", "part of a volume group"),
-        ("crypto_LUKS", "", "encrypted (LUKS)"),
+        ("crypto_LUKS", "", "encrypted (LUKS): open it by hand with cryptsetup"),
         ("linux_raid_member", "", "part of a RAID"),
         ("swap", "", "swap"),
         ("", "BIOS boot", "BIOS boot"),
@@ -275,6 +275,12 @@ def test_addresses_that_lead_nowhere(door: Client, rescue: Rescue, inside: Machi
 )
 def test_what_a_volume_holds(fstype: str, part_type: str, words: str) -> None:
     assert words in tags.volume_kind(Volume("/dev/vdb1", "part", 1, fstype, part_type=part_type))
+
+
+def test_what_was_opened_is_not_called_locked() -> None:
+    inner = Volume("/dev/mapper/old", "crypt", 1, "ext4")
+    told = tags.volume_kind(Volume("/dev/vdb1", "part", 1, "crypto_LUKS", inside=(inner,)))
+    assert told == "encrypted (LUKS), opened"
 
 
 def test_volumes_are_listed_with_their_depth() -> None:
