@@ -13,7 +13,7 @@ from tests.services import ROOT, RedisServer, free_port, stop, wait_until
 
 PASSWORD = "rescue-demo"
 MACHINES_WORKER = (
-    "worker", "-c", "2", "-l", "warning", "--queues", "machines", "--hostname", "machines@%h",
+    "worker", "-c", "24", "-l", "warning", "--queues", "machines", "--hostname", "machines@%h",
     "--without-gossip", "--without-mingle",
 )  # fmt: skip
 
@@ -90,7 +90,7 @@ class Panel:
             self.redis.start()
             stack.callback(self.redis.stop)
             celery = ("celery", "-A", "rescuepanel")
-            worker = self.spawn("worker", *celery, "worker", "-c", "2", "-l", "warning")
+            worker = self.spawn("worker", *celery, "worker", "-c", "24", "-l", "warning")
             beat = self.spawn(
                 "beat", *celery, "beat", "-s", str(self.folder / "beat"), "--pidfile="
             )
@@ -106,7 +106,7 @@ class Panel:
     @contextmanager
     def at_machines(self) -> Iterator[None]:
         """Run the worker, too, that logs in to rescued machines, as the demo does."""
-        worker = self.spawn("machines", "celery", "-A", "rescuepanel", *MACHINES_WORKER)
+        worker = self.spawn("machines", "celery", "-A", "rescuepanel.machines", *MACHINES_WORKER)
         try:
             yield
         finally:

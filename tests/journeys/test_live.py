@@ -70,7 +70,7 @@ def test_what_comes_between_press_and_release_does_not_take_the_click(
 
     # An answer that is on its way when the button is pressed waits as well.
     held: list[Route] = []
-    page.route(re.compile("/machine$"), held.append)
+    page.route(re.compile("/machine$"), lambda route: held.append(route))
     mark()
     change(page, topic)
     page.wait_for_timeout(A_MOMENT)
@@ -79,8 +79,8 @@ def test_what_comes_between_press_and_release_does_not_take_the_click(
     assert box
     page.mouse.move(box["x"] + 8, box["y"] + 8)
     page.mouse.down()
-    page.unroute(re.compile("/machine$"))
     held[0].continue_()
+    page.unroute(re.compile("/machine$"))
     page.wait_for_timeout(A_MOMENT)
     expect(place).to_have_attribute("data-old", "1")
     with page.expect_response(re.compile("/machine/look$")):
@@ -121,13 +121,13 @@ def test_a_page_that_is_being_left_is_not_loaded_again(
     page.wait_for_timeout(A_MOMENT)
     refreshes: list[Route] = []
     pages: list[Route] = []
-    page.route(asked, refreshes.append)
+    page.route(asked, lambda route: refreshes.append(route))
     change(page, "rescue:1")
     page.wait_for_timeout(A_MOMENT)
     assert len(refreshes) == 1
     page.evaluate("window.before = true")
     if leaving:
-        page.route(re.compile("/account$"), pages.append)
+        page.route(re.compile("/account$"), lambda route: pages.append(route))
         page.evaluate("location.assign('/account')")
         page.wait_for_timeout(300)
         assert len(pages) == 1  # the click's page is on its way
