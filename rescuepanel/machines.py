@@ -18,10 +18,10 @@ class Threads(TaskPool):  # type: ignore[misc]
     """Celery's pool of threads, which raises when its worker loses the broker or is stopped."""
 
     def terminate_job(self, pid: Any, signal: Any = None) -> None:
-        """Let the thread come to its own end: its message comes again, and finds the lease taken."""
+        """Let the thread come to its own end; its message comes again and finds the lease taken."""
 
     def on_stop(self) -> None:
-        """Begin nothing more, and wait for nobody."""
+        """Begin nothing more; what is under way ends by itself, or with the process."""
         self.executor.shutdown(wait=False, cancel_futures=True)
 
 
