@@ -107,7 +107,7 @@
   };
   const lost = () => {
     ended(words("lost"));
-    if (before && tries < 4) setTimeout(() => { if (!socket) connect(); }, 1000 * 2 ** tries++);
+    if (tries < 4) setTimeout(() => { if (!socket) connect(); }, 1000 * 2 ** tries++);
   };
 
   // ---- keys, sizes, buttons

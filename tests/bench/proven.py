@@ -272,7 +272,11 @@ def main() -> int:
 
         django.setup()
         logging.getLogger("paramiko").setLevel(logging.WARNING)
-        kept = [one_by_one(port), all_at_once(panel)]
+        try:
+            kept = [one_by_one(port), all_at_once(panel)]
+        except Exception:
+            print((panel.folder / "machines.log").read_text(errors="replace")[-6000:])
+            raise
     return 0 if all(kept) else 1
 
 
