@@ -206,10 +206,11 @@ def _rest() -> None:
     """Let nobody try a machine any more, and wait for those that still do."""
     from instances.models import Machine
 
-    held = Machine.objects.exclude(lease_until=None)
-    Machine.objects.update(next_at=None)
-    wait_until(lambda: not held.exists(), "the last try's end", 60)
-    Machine.objects.update(next_at=None)
+    def quiet() -> bool:
+        Machine.objects.update(next_at=None)  # a try that ends asks for the next one
+        return not Machine.objects.exclude(lease_until=None).exists()
+
+    wait_until(quiet, "the last try's end", 60)
     time.sleep(1)
 
 
