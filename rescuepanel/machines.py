@@ -5,6 +5,7 @@ try. What runs here ends by itself (instances/ssh bounds whatever it does), so i
 time limits that only a process of its own can be given.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from celery.concurrency.thread import TaskPool
@@ -14,8 +15,10 @@ from rescuepanel.celery import app
 __all__ = ["Threads", "app"]
 
 
-class Threads(TaskPool):  # type: ignore[misc]
+class Threads(TaskPool):
     """Celery's pool of threads, which raises when its worker loses the broker or is stopped."""
+
+    executor: ThreadPoolExecutor
 
     def terminate_job(self, pid: Any, signal: Any = None) -> None:
         """Let the thread come to its own end; its message comes again and finds the lease taken."""
