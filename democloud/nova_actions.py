@@ -249,7 +249,7 @@ ACTIONS = {
         "createImage",
         UP_OR_OFF,
         locked_too=True,
-        check=needs("createImage", "name"),
+        check=nova_schema.named("createImage"),
     ),
     "changePassword": Action(
         "os-admin-password",

@@ -9,6 +9,10 @@ from democloud.nova_base import invalid
 
 Check = Callable[[Call, Any], None]
 REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
+BAD_NAME = (
+    "An invalid 'name' value was provided. The name must be: printable characters."
+    " Can not start or end with whitespace."
+)
 
 
 def uuid_like(value: str) -> bool:
@@ -97,6 +101,25 @@ def needs(name: str, *keys: str) -> Check:
     def check(_call: Call, value: Any) -> None:
         _object(name, value)
         _required(name, value, *keys)
+
+    return check
+
+
+def named(action: str) -> Check:
+    """Return a check for an object whose ``name`` is one that Nova takes."""
+    field = "Invalid input for field/attribute name. Value: {0}. {0!r} {1}"
+
+    def check(_call: Call, value: Any) -> None:
+        _object(action, value)
+        _required(action, value, "name")
+        name = value["name"]
+        if not isinstance(name, str):
+            raise Refusal(400, field.format(name, "is not of type 'string'"))
+        if not 0 < len(name) < 256:
+            wrong = "is too long" if name else "should be non-empty"
+            raise Refusal(400, field.format(name, wrong))
+        if name != name.strip() or not name.isprintable():
+            raise Refusal(400, BAD_NAME)
 
     return check
 

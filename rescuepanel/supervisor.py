@@ -186,7 +186,9 @@ class Demo:
     def _panel(self) -> tuple[Part, Part, Part, Part]:
         celery = ("-m", "celery", "-A", "rescuepanel")
         worker = ("worker", "--concurrency=2", "--without-gossip", "--without-mingle")
-        machines = (*worker, "--queues=machines", "--hostname=machines@%h")
+        machines = ["-m", "celery", "-A", "rescuepanel.machines", "worker", "--concurrency=24"]
+        machines += ["--without-gossip", "--without-mingle"]
+        machines += ["--queues=machines", "--hostname=machines@%h"]
         web = [f"--port={self.port}", "--lifespan=off", "--timeout-graceful-shutdown=3"]
         web += ["--ws-max-size=65536"]  # a terminal's keys, see rescuepanel/terminal_flow.py
         celery_worker = {"stop_signal": signal.SIGQUIT, "patience": 12.0}
@@ -197,7 +199,7 @@ class Demo:
             self.python(
                 "beat", *celery, "beat", f"--schedule={self.folder / 'beat'}", "--pidfile="
             ),
-            self.python("machines", *celery, *machines, **celery_worker),
+            self.python("machines", *machines, **celery_worker),
         )
 
     async def _keep(self, part: Part) -> None:

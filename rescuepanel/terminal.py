@@ -105,7 +105,8 @@ class Terminals:
         except Refused as refusal:
             return refusal.end, None
         except DatabaseError:
-            return End.GONE, None
+            logger.warning("terminal on rescue %s: the database did not answer", rescue_id)
+            return End.BROKEN, None
         end, status = End.LEFT, None
         try:
             end, status = await self._work(terminal, way, hello, session_key, receive, send)

@@ -5,11 +5,12 @@
   const indicator = $("#live");
   const title = document.title;
 
-  // ---- refreshing: never under an open menu, nor while an answer for the same place, or for one
-  // around it, is on its way: that answer may be older and would land last
+  // ---- refreshing: never under an open menu or a press, nor while an answer for the same place, or
+  // for one around it, is on its way: that answer may be older and would land last
   const waiting = new Set(), closed = new Set();
-  let flushing = 0;
-  const occupied = (element) => element.querySelector(".htmx-request") || (element.querySelector(":popover-open") && !element.matches("tr.row")) || element.closest(".htmx-request")
+  let flushing = 0, pressed = null, letGo = 0;
+  const held = (element) => pressed?.isConnected && element?.contains(pressed);
+  const occupied = (element) => held(element) || element.querySelector(".htmx-request") || (element.querySelector(":popover-open") && !element.matches("tr.row")) || element.closest(".htmx-request")
     || (element.closest("#instances") && $("#search.htmx-request"));
   const flush = () => {
     flushing = 0;
@@ -64,6 +65,19 @@
     searchAgain = false;
     flush();
   });
+  // A click is a press and a release on the same element: what takes its place in between loses the
+  // click. A release that nobody hears (outside the window, say) is over with the next movement.
+  const press = (target) => { clearTimeout(letGo); pressed = target; };
+  const release = () => {
+    if (!pressed) return;
+    clearTimeout(letGo);
+    letGo = setTimeout(() => { pressed = null; if (waiting.size) flushing ||= setTimeout(flush, 60); }, 50); // a tap's click comes later
+  };
+  addEventListener("pointerdown", ({ target, button }) => { if (button === 0) press(target); }, true);
+  addEventListener("keydown", ({ target, key }) => { if (key === " ") press(target); }, true);
+  for (const end of ["pointerup", "pointercancel", "dragend", "keyup"]) addEventListener(end, release, true);
+  addEventListener("blur", release); // the window's own
+  addEventListener("pointermove", ({ buttons, pointerType }) => { if (pressed && !buttons && pointerType === "mouse") release(); }, true);
   // Whoever clicks or searches comes first: a refresh under way would take the place of the answer.
   document.addEventListener("htmx:beforeRequest", ({ detail: { elt, target } }) => {
     const place = target.closest("#instances, #notifications");
@@ -183,6 +197,7 @@
       else if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
       else searchAgain = detail.elt?.id === "search";
     }
+    if (detail.elt === detail.target && held(detail.target)) { detail.shouldSwap = false; waiting.add(detail.target.id); }
     const focus = document.activeElement;
     if (detail.target?.contains(focus)) lost = [focus.id, focus.closest("article.rescue, #instances")?.id];
     const tone = detail.target?.matches("tr.row") && detail.target.className.match(/tone-\w+/)?.[0];

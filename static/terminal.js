@@ -41,7 +41,7 @@
   const reader = () => localStorage.getItem("terminal-reader") === "1";
   const terminal = new Terminal({
     fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"), fontSize: 14, scrollback: 5000,
-    minimumContrastRatio: matchMedia("(prefers-contrast: more)").matches ? 7 : 4.5, theme: theme(), screenReaderMode: reader(),
+    lineHeight: 1.2, minimumContrastRatio: matchMedia("(prefers-contrast: more)").matches ? 7 : 4.5, theme: theme(), screenReaderMode: reader(),
     linkHandler: { activate: () => {} }, // a link is the machine's word: nothing to follow
   });
   const fit = new FitAddon.FitAddon();
@@ -107,7 +107,7 @@
   };
   const lost = () => {
     ended(words("lost"));
-    if (before && tries < 4) setTimeout(() => { if (!socket) connect(); }, 1000 * 2 ** tries++);
+    if (tries < 4) setTimeout(() => { if (!socket) connect(); }, 1000 * 2 ** tries++);
   };
 
   // ---- keys, sizes, buttons

@@ -12,6 +12,10 @@ from pathlib import Path
 from tests.services import ROOT, RedisServer, free_port, stop, wait_until
 
 PASSWORD = "rescue-demo"
+MACHINES_WORKER = (
+    "worker", "-c", "24", "-l", "warning", "--queues", "machines", "--hostname", "machines@%h",
+    "--without-gossip", "--without-mingle",
+)  # fmt: skip
 
 
 class Panel:
@@ -101,3 +105,12 @@ class Panel:
                 stack.callback(stop, process)
             wait_until(self.answers, "the panel's start", 40)
             yield self
+
+    @contextmanager
+    def at_machines(self) -> Iterator[None]:
+        """Run the worker, too, that logs in to rescued machines, as the demo does."""
+        worker = self.spawn("machines", "celery", "-A", "rescuepanel.machines", *MACHINES_WORKER)
+        try:
+            yield
+        finally:
+            stop(worker, 30)

@@ -27,6 +27,7 @@ class Session:
     base: str = "/"
     env: dict[str, str] = field(default_factory=dict)
     columns: int = 80
+    rows: int = 24
     #: tells a command that waits to end: nobody is there any more, or Ctrl-C was typed
     gone: Callable[[], bool] = field(default=lambda: False)
     last: int = 0

@@ -69,7 +69,7 @@ class Login(paramiko.ServerInterface):
     def __init__(self, machine: Machine, line: Line) -> None:
         self.machine, self.line = machine, line
         self.name = ""
-        self.columns: dict[int, int] = {}
+        self.sizes: dict[int, tuple[int, int]] = {}
         self.sessions: dict[int, Session] = {}
 
     # Who is let in --------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ class Login(paramiko.ServerInterface):
     def check_channel_pty_request(
         self, channel: Channel, term: bytes, width: int, height: int, *_pixels: Any
     ) -> bool:
-        self.columns[channel.get_id()] = width or 80
+        self.sizes[channel.get_id()] = (width or 80, height or 24)
         return True
 
     def check_channel_window_change_request(
@@ -127,7 +127,7 @@ class Login(paramiko.ServerInterface):
     ) -> bool:
         session = self.sessions.get(channel.get_id())
         if session is not None:
-            session.columns = width or 80
+            session.columns, session.rows = width or 80, height or 24
         return True
 
     def check_channel_exec_request(self, channel: Channel, command: bytes) -> bool:
@@ -136,7 +136,7 @@ class Login(paramiko.ServerInterface):
         return True
 
     def check_channel_shell_request(self, channel: Channel) -> bool:
-        if channel.get_id() in self.columns:
+        if channel.get_id() in self.sizes:
             self._begin(channel, lambda session: converse(session, channel, self._greeting()))
         else:
             self._begin(channel, lambda session: self._execute_all(session, channel))
@@ -152,7 +152,7 @@ class Login(paramiko.ServerInterface):
 
     def _talk(self, channel: Channel, talk: Callable[[Session], int]) -> None:
         session, number = self.session(), channel.get_id()
-        session.columns = self.columns.get(number, 80)
+        session.columns, session.rows = self.sizes.get(number, (80, 24))
         session.gone = lambda: bool(channel.closed)
         self.sessions[number] = session
         session.hold()

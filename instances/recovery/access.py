@@ -223,7 +223,10 @@ def _next(row: Machine, now: datetime, *, may_print: bool = False) -> datetime |
     if row.reach not in PASSING:
         return None
     if tried_for < OFTEN_FOR:
-        return now + OFTEN
+        # A port that is closed costs nothing. What takes a log-in or a wait is tried the more
+        # seldom the longer it was in vain: late by a sixth of the time at most.
+        costly = row.reach not in (Reach.CLOSED, Reach.UNTRIED)
+        return now + (max(OFTEN, min(tried_for / 6, SELDOM)) if costly else OFTEN)
     return now + SELDOM if tried_for < SELDOM_FOR else None
 
 

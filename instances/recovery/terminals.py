@@ -31,6 +31,7 @@ MOST_OF_A_PERSON, MOST_ON_A_MACHINE = 3, 6
 class End(IntEnum):
     """How a terminal ended: the code its socket is closed with, which the page has words for."""
 
+    BROKEN = 1011  # the panel itself stumbled: the page has no words for it and tries again
     EXITED = 4000  # the shell has ended; the reason is its exit status
     IDLE = 4001
     SIGNED_OUT = 4002

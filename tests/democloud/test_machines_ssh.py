@@ -118,7 +118,14 @@ def test_a_terminal_edits_its_line(rescued):
     assert b"new\r" not in shown
     shell.send(b"cat > /tmp/f\rline\r\x04cat /tmp/f\r")
     until(b"cat /tmp/f\r\nline\r\n")
+    shell.send(b"stty size\r")
+    until(b"\r\n30 100\r\n")
     shell.resize(120, 40)
+    shell.send(b"stty size; stty -a; tty\r")
+    until(b"\r\n40 120\r\n")
+    until(b"rows 40; columns 120;")
+    until(b"/dev/pts/0")
+    assert rescued.run("stty", "size").status == 1  # nothing but a shell has a terminal
     shell.send(b"\x04")
     end = time.monotonic() + 5
     while shell.recv(0.2) != b"":

@@ -34,7 +34,7 @@ def test_a_shell_by_keyboard_alone(
 
     state = page.get_by_role("region", name=say("Terminal"), exact=True).get_by_role("status")
     screen = page.locator(".xterm-rows")
-    expect(state).to_have_text(say("Connected"))
+    expect(state).to_have_text(say("Connected", "terminal"))
     expect(page.get_by_label(say("Terminal input"))).to_be_focused()
     page.keyboard.type("lsblk")
     page.keyboard.press("Enter")

@@ -21,7 +21,8 @@ from tests.services import ROOT, RedisServer, stop, wait_until
 class Queue:
     """A worker on a Redis of its own, and a file where its tasks leave words."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, app: str) -> None:
+        self.app = app
         self.broker = RedisServer(folder)
         self.notes = folder / "notes"
         self.log = folder / "worker.log"
@@ -30,7 +31,7 @@ class Queue:
     def start(self) -> None:
         self.broker.start()
         self.environment = os.environ | {"REDIS_URL": self.broker.url}
-        command = ["celery", "-A", "tests.rescuepanel.queue_app", "worker", "--concurrency=2"]
+        command = ["celery", "-A", self.app, "worker", "--concurrency=2"]
         with self.log.open("wb") as log:
             self.worker = subprocess.Popen(
                 [sys.executable, "-m", *command], cwd=ROOT, env=self.environment, stderr=log
@@ -53,10 +54,15 @@ class Queue:
         return self.notes.read_text().count(word) >= times
 
 
+APP = "tests.rescuepanel.queue_app"
+#: a worker of processes, and the machines' one of threads
+both = pytest.mark.parametrize("queue", [APP, "tests.rescuepanel.threads_app"], indirect=True)
+
+
 @pytest.fixture
-def queue(tmp_path: Path) -> Iterator[Queue]:
+def queue(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Queue]:
     """Give a running worker."""
-    queue = Queue(tmp_path)
+    queue = Queue(tmp_path, getattr(request, "param", APP))
     queue.start()
     yield queue
     stop(queue.worker)
@@ -66,6 +72,7 @@ def queue(tmp_path: Path) -> Iterator[Queue]:
 NOTES = "__import__('os').environ['NOTES']"
 
 
+@both
 def test_a_worker_outlives_a_broker_killed_under_its_task(queue: Queue) -> None:
     queue.send(f"slow.delay({NOTES}, 4)")
     wait_until(lambda: queue.has("started"), "the task's start")
@@ -95,6 +102,7 @@ def test_a_stopping_worker_gives_its_task_back(queue: Queue) -> None:
         assert client.llen("rescuepanel") + client.hlen("unacked") == 1  # type: ignore[operator]
 
 
+@both
 def test_a_clicks_number_reaches_the_task(queue: Queue) -> None:
     queue.send(f"note.delay({NOTES}, 'word')")
     wait_until(lambda: queue.has("word"), "the task")

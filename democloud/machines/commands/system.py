@@ -207,6 +207,28 @@ def sleep(run: Run, args: list[str]) -> int:
     return 130 if run.session.gone() else 0
 
 
+@command("stty")
+def stty(run: Run, args: list[str]) -> int:
+    """Tell how large the terminal is; nothing else of it can be set."""
+    if not run.terminal:
+        raise Fail("'standard input': Inappropriate ioctl for device")
+    session = run.session
+    if args == ["size"]:
+        run.say(f"{session.rows} {session.columns}")
+    elif args in ([], ["-a"], ["--all"]):
+        run.say(f"speed 38400 baud; rows {session.rows}; columns {session.columns}; line = 0;")
+    elif args != ["sane"]:
+        raise Fail(f"invalid argument '{args[0]}': here it only tells the size")
+    return 0
+
+
+@command("tty")
+def tty(run: Run, _args: list[str]) -> int:
+    """Tell the terminal's name."""
+    run.say("/dev/pts/0" if run.terminal else "not a tty")
+    return 0 if run.terminal else 1
+
+
 @command("nano", "vi", "vim")
 def no_editor(run: Run, args: list[str]) -> int:
     """Say how to change a file without an editor, which a system in memory does not have."""

@@ -10,7 +10,7 @@ from instances.ssh import HostKey, Login, Machine, Target, connect, greet
 from instances.ssh.carrier import Carrier
 from tests import sshd
 from tests.instances.ssh.disk import Disk
-from tests.instances.ssh.hostile import LOOPBACK
+from tests.instances.ssh.hostile import LOGIN, LOOPBACK, pinned
 from tests.services import wait_until
 
 
@@ -56,6 +56,17 @@ def another(_installed: None, tmp_path: Path) -> Iterator[Callable[..., sshd.Ssh
     yield start
     for one in running:
         one.stop()
+
+
+@pytest.fixture
+def enter() -> Callable[..., str]:
+    """Log in to one of the servers that do what no honest one does; return what let us in."""
+
+    def how(target: Target, login: Login = LOGIN, timeout: float = 10.0) -> str:
+        with connect(target, pinned(), login, timeout) as machine:
+            return machine.how
+
+    return how
 
 
 @pytest.fixture

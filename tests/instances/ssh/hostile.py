@@ -19,6 +19,7 @@ LOOPBACK = ("127.0.0.0/8",)
 PASSWORD = "canary-of-the-door"
 KEY, OTHER_KEY = paramiko.ECDSAKey.generate(), paramiko.ECDSAKey.generate()
 LOGIN = Login("root", PASSWORD)
+BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
 
 
 def pinned(key: paramiko.PKey = KEY) -> HostKey:

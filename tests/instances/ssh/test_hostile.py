@@ -27,6 +27,7 @@ from instances.ssh import (
     greet,
 )
 from tests.instances.ssh.hostile import (
+    BANNER,
     KEY,
     LOGIN,
     OTHER_KEY,
@@ -40,13 +41,8 @@ from tests.instances.ssh.hostile import (
     string,
 )
 
-BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
 USERAUTH = range(50, 80)
-
-
-def enter(target: Target, login: Login = LOGIN, timeout: float = 10.0) -> str:
-    with connect(target, pinned(), login, timeout) as machine:
-        return machine.how
+Enter = Callable[..., str]
 
 
 # The host key -----------------------------------------------------------------------------------
@@ -75,7 +71,7 @@ def test_greeting_says_nothing_of_ours() -> None:
     assert not [kind for kind, _payload in script.heard if kind in (5, *USERAUTH)]
 
 
-def test_a_key_that_the_server_does_not_have() -> None:
+def test_a_key_that_the_server_does_not_have(enter: Enter) -> None:
     """It shows the public key that was accepted, and signs with its own."""
 
     class Borrowed(paramiko.ECDSAKey):
@@ -92,7 +88,7 @@ def test_a_key_that_the_server_does_not_have() -> None:
 # The log-in -------------------------------------------------------------------------------------
 
 
-def test_the_password_is_sent_once() -> None:
+def test_the_password_is_sent_once(enter: Enter) -> None:
     with lying() as (script, target):
         assert enter(target) == "password"
         with pytest.raises(AuthRefused):
@@ -101,26 +97,26 @@ def test_the_password_is_sent_once() -> None:
 
 
 @pytest.mark.parametrize("ways", ["publickey", "hostbased", "publickey,gssapi-with-mic"])
-def test_where_no_password_is_taken_it_is_not_sent(ways: str) -> None:
+def test_where_no_password_is_taken_it_is_not_sent(ways: str, enter: Enter) -> None:
     with lying(ways=ways) as (script, target), pytest.raises(KeyOnly):
         enter(target)
     assert PASSWORD.encode() not in script.everything_heard()
 
 
-def test_a_server_that_asks_for_nothing_proves_no_password() -> None:
+def test_a_server_that_asks_for_nothing_proves_no_password(enter: Enter) -> None:
     with lying(ways="") as (script, target):
         assert enter(target) == "none"
     assert script.said == []
 
 
-def test_a_server_that_wants_nothing_named_and_nothing() -> None:
+def test_a_server_that_wants_nothing_named_and_nothing(enter: Enter) -> None:
     """Its refusal names the way it has just refused."""
     with lying(ways="none") as (script, target), pytest.raises(KeyOnly):
         enter(target)
     assert PASSWORD.encode() not in script.everything_heard()
 
 
-def test_without_password_or_key_nobody_is_let_in() -> None:
+def test_without_password_or_key_nobody_is_let_in(enter: Enter) -> None:
     with lying() as (_script, target), pytest.raises(AuthRefused):
         enter(target, Login("root"))
 
@@ -129,7 +125,9 @@ def test_without_password_or_key_nobody_is_let_in() -> None:
     ("ways", "secret"),
     [("password", PASSWORD), ("publickey", None), ("keyboard-interactive", PASSWORD)],
 )
-def test_a_second_factor_is_said(ways: str, secret: str | None, private_key: str) -> None:
+def test_a_second_factor_is_said(
+    ways: str, secret: str | None, private_key: str, enter: Enter
+) -> None:
     login = Login("root", secret, None if secret else private_key)
     steps = {"ways": ways, "login": common.AUTH_PARTIALLY_SUCCESSFUL}
     with (
@@ -146,7 +144,7 @@ def private_key(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.read_text()
 
 
-def test_a_way_that_was_offered_and_is_not_taken(private_key: str) -> None:
+def test_a_way_that_was_offered_and_is_not_taken(private_key: str, enter: Enter) -> None:
     """Offered, and when it is tried, not offered any more."""
     offers = iter(["publickey", "password", "password"])
     with lying() as (script, target):
@@ -156,7 +154,7 @@ def test_a_way_that_was_offered_and_is_not_taken(private_key: str) -> None:
             enter(target, Login("root", None, private_key))
 
 
-def test_questions_are_answered_once_and_in_the_dark() -> None:
+def test_questions_are_answered_once_and_in_the_dark(enter: Enter) -> None:
     hidden, shown = ("Password: ", False), ("Your name: ", True)
     cases: list[tuple[list[list[tuple[str, bool]]], list[list[str]]]] = [
         ([[hidden]], [[PASSWORD]]),
@@ -172,7 +170,7 @@ def test_questions_are_answered_once_and_in_the_dark() -> None:
         assert script.said == answers
 
 
-def test_a_question_with_a_count_that_is_not_meant() -> None:
+def test_a_question_with_a_count_that_is_not_meant(enter: Enter) -> None:
     def endless(liar: Liar) -> None:
         liar.say(60, string(b"") * 3 + b"\xff" * 4 + string(b"Password: ") + b"\0")
 
@@ -185,7 +183,9 @@ def test_a_question_with_a_count_that_is_not_meant() -> None:
     assert time.monotonic() - started < 6
 
 
-def test_what_the_server_says_is_in_no_error_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_the_server_says_is_in_no_error_and_no_log(
+    caplog: pytest.LogCaptureFixture, enter: Enter
+) -> None:
     caplog.set_level(logging.DEBUG)
 
     def hang_up(liar: Liar) -> None:
@@ -216,7 +216,7 @@ def test_what_the_server_says_is_in_no_error_and_no_log(caplog: pytest.LogCaptur
         common.MSG_USERAUTH_SUCCESS,
     ],
 )
-def test_a_server_that_hangs_on_the_way_in(mute: int) -> None:
+def test_a_server_that_hangs_on_the_way_in(mute: int, enter: Enter) -> None:
     with lying(mute=(mute,)) as (_script, target):
         started = time.monotonic()
         with pytest.raises(TimedOut):
@@ -224,7 +224,7 @@ def test_a_server_that_hangs_on_the_way_in(mute: int) -> None:
         assert time.monotonic() - started < 6
 
 
-def test_a_server_that_hangs_on_a_question() -> None:
+def test_a_server_that_hangs_on_a_question(enter: Enter) -> None:
     steps: dict[str, Any] = {"ways": "keyboard-interactive", "prompts": [[("Password: ", False)]]}
     with lying(**steps, mute=(60,)) as (_script, target), pytest.raises(TimedOut):
         enter(target, timeout=0.5)

@@ -11,35 +11,26 @@ from paramiko import common
 
 from instances.ssh import (
     Gone,
-    Login,
     NotAllowed,
     ProtocolTrouble,
     Target,
     TooMuch,
     TooOld,
-    connect,
     greet,
 )
 from tests.instances.ssh.hostile import (
-    LOGIN,
+    BANNER,
     Liar,
     answering,
     lying,
     packet,
-    pinned,
     says,
     silent,
     string,
 )
 from tests.sshd import Sshd
 
-BANNER = b"SSH-2.0-OpenSSH_9.2\r\n"
-USERAUTH = range(50, 80)
-
-
-def enter(target: Target, login: Login = LOGIN, timeout: float = 10.0) -> str:
-    with connect(target, pinned(), login, timeout) as machine:
-        return machine.how
+Enter = Callable[..., str]
 
 
 # Floods -----------------------------------------------------------------------------------------
@@ -82,7 +73,7 @@ def test_lines_without_end_are_no_ssh(lines: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", [53, common.MSG_IGNORE])
-def test_a_flood_before_the_log_in(kind: int) -> None:
+def test_a_flood_before_the_log_in(kind: int, enter: Enter) -> None:
     """Banners, which a server may send before it lets one in."""
     sent = [0]
 
@@ -134,7 +125,7 @@ def test_who_hangs_up_at_once_is_gone() -> None:
         greet(target)
 
 
-def test_extensions_without_end() -> None:
+def test_extensions_without_end(enter: Enter) -> None:
     def endless(liar: Liar) -> None:
         liar.say(common.MSG_EXT_INFO, b"\xff" * 4)
 
@@ -189,7 +180,7 @@ def test_a_real_server_of_old(another: Callable[..., Sshd], option: str) -> None
         greet(Target("127.0.0.1", old.port, ("127.0.0.0/8",)))
 
 
-def test_a_target_is_looked_at_before_anything() -> None:
+def test_a_target_is_looked_at_before_anything(enter: Enter) -> None:
     with lying() as (script, target):
         for forbidden in (Target(target.address, target.port), Target("localhost", target.port)):
             with pytest.raises(NotAllowed):
