@@ -111,7 +111,15 @@
   };
 
   // ---- keys, sizes, buttons
-  terminal.onData((text) => type(ENCODER.encode(text)));
+  const control = $("ctrl");
+  const hold = (on) => control.setAttribute("aria-pressed", on);
+  // Ctrl held on the screen is for one key: as with a sticky key, it is let go with it.
+  const controlled = (text) => {
+    if (control.getAttribute("aria-pressed") !== "true") return text;
+    hold(false);
+    return /^[a-z@[\\\]^_ ]$/i.test(text) ? String.fromCharCode(text.toUpperCase().charCodeAt(0) & 31) : text;
+  };
+  terminal.onData((text) => type(ENCODER.encode(controlled(text))));
   terminal.onBinary((text) => type(Uint8Array.from(text, (sign) => sign.charCodeAt(0))));
   terminal.onResize(({ cols, rows }) => { if (opened) tell({ size: [cols, rows] }); });
   new ResizeObserver(() => fit.fit()).observe($("screen"));
@@ -121,6 +129,17 @@
     if (event.key === "Enter") { event.preventDefault(); ($("again").hidden ? $("copy") : $("again")).focus(); return false; }
     if (event.code === "KeyC" && terminal.hasSelection()) { event.preventDefault(); copy(); return false; }
     return event.code !== "KeyV"; // the browser pastes
+  });
+  // A touch screen's keyboard lacks these. Pressing them must not take the focus, or it closes.
+  $("keys").addEventListener("pointerdown", (event) => event.preventDefault());
+  $("keys").addEventListener("click", ({ target }) => {
+    const button = target.closest("button");
+    if (button === control) hold(control.getAttribute("aria-pressed") !== "true");
+    else if (button) {
+      const cursor = terminal.modes.applicationCursorKeysMode ? "\x1bO" : "\x1b[";
+      terminal.input({ esc: "\x1b", tab: "\t" }[button.value] ?? cursor + button.value);
+    }
+    terminal.focus();
   });
   $("copy").addEventListener("click", copy);
   $("paste").addEventListener("click", async () => { terminal.paste(await navigator.clipboard.readText()); terminal.focus(); });

@@ -1,5 +1,6 @@
 """The terminal in the browser, by keyboard alone: in, at work, out of it, and its end."""
 
+import os
 import re
 from collections.abc import Callable
 
@@ -56,3 +57,32 @@ def test_a_shell_by_keyboard_alone(
     expect(state).to_have_text(
         say("Connected again. This is a new login: what ran before may have ended.")
     )
+
+
+def test_keys_that_a_phone_lacks(visit: Callable[..., Desk], borrow: Callable[[str], str]) -> None:
+    """Ctrl is held for one key: D ends the shell; the arrow brings back what was typed."""
+    phone = {"has_touch": True, "is_mobile": True, "viewport": {"width": 390, "height": 844}}
+    desk = visit("alice", "fr", **phone)
+    page, say, told = desk.page, desk.say, desk.told(borrow("web-2"))
+    desk.search("web-2")
+    desk.start("web-2")
+    expect(told).to_contain_text(say("Proven: the temporary password lets one in"))
+    told.get_by_role("link", name=say("Repair %(name)s") % {"name": "web-2"}).tap()
+    page.get_by_role("link", name=say("Open a terminal"), exact=True).tap()
+    state = page.get_by_role("region", name=say("Terminal"), exact=True).get_by_role("status")
+    expect(state).to_have_text(say("Connected", "terminal"))
+
+    keys = page.get_by_role("group", name=say("Keys"))
+    control = keys.get_by_role("button", name="Ctrl")
+    page.keyboard.type("half a line")
+    control.tap()
+    expect(control).to_have_attribute("aria-pressed", "true")
+    expect(page.get_by_label(say("Terminal input"))).to_be_focused()
+    page.keyboard.type("c")
+    expect(control).to_have_attribute("aria-pressed", "false")
+    expect(page.locator(".xterm-rows")).to_contain_text("^C")
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/terminal-keys.fr.light.390.png")
+    control.tap()
+    page.keyboard.type("d")
+    expect(state).to_contain_text(say("The shell has ended."))
