@@ -14,7 +14,7 @@ from django.apps import apps
 from django.db import connection
 from django.urls import reverse
 
-from instances import driver, events, inventory, tasks
+from instances import driver, events, inventory, passwords, tasks
 from instances import rescue as use_cases
 from instances.lifecycle import State
 from instances.models import Instance, Rescue
@@ -130,7 +130,7 @@ def pages_of(client, instance):
 
 @pytest.mark.long
 def test_the_password_is_read_in_one_place(demo, start, alice, client, watch, monkeypatch):
-    monkeypatch.setattr(driver, "make_password", lambda: CANARY)
+    monkeypatch.setattr(passwords, "make_password", lambda: CANARY)
     client.force_login(alice)
     demo.fault("web-1", lost_reply=1, driver_error=1)  # a broken one first, through a doubt
     row = worked(start(), watch)
@@ -163,7 +163,7 @@ def test_the_password_is_read_in_one_place(demo, start, alice, client, watch, mo
 
 def test_a_crash_in_the_middle_tells_nothing(demo, start, watch, monkeypatch):
     """A traceback shows lines of code, never the values in them."""
-    monkeypatch.setattr(driver, "make_password", lambda: CANARY)
+    monkeypatch.setattr(passwords, "make_password", lambda: CANARY)
 
     def breaks(*_args, **_kwargs):
         raise RuntimeError("out of memory")
