@@ -309,6 +309,7 @@ class Cloud:
                 microversion=self.microversion(),
                 timeout=GET_TIMEOUT,
                 **ONCE,
+                log=False,  # at DEBUG keystoneauth prints answers: metadata, console logs
             )
         )
 
