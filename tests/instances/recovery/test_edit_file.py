@@ -70,9 +70,10 @@ def test_somebody_elses_change_in_between_leaves_what_was_typed(
     assert facts(job.plan) == ["edit_overtaken"] and not job.may_confirm and not job.may_undo
     kept = job.unsealed()
     assert "-theirs" in kept["diff"] and "+mine" in kept["diff"]
-    assert kept["asks"]["text"].replace("\r", "") == "mine\n"
+    typed = kept["asks"]["text"].replace("\r", "")
+    assert typed == "mine\n"
     assert system.tell("ls", "/mnt/etc").count("hosts") == 1, "no back-up either"
-    again = change(job, kept["asks"]["text"] + "and more\n")
+    again = change(job, typed + "and more\n")
     assert again.may_confirm and "-theirs" in again.unsealed()["diff"]
     assert go_on(again, jobs.confirm).state == Job.State.DONE
     assert system.tell("cat", f"/mnt{HOSTS}") == "mine\nand more\n"
