@@ -7,8 +7,7 @@ from django.conf import settings
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from instances import picker, wording
-from instances.lifecycle import METADATA_VM_STATES
+from instances import metadata_hash, picker, wording
 from instances.models import Image, ImageProfile, Instance, Machine, Rescue
 from instances.picker import Access, ImageFacts, ServerFacts, Verdict
 from instances.profiles import Profile, profile_of
@@ -139,7 +138,7 @@ def _server_facts(instance: Instance) -> ServerFacts:
         key_name=instance.key_name,
         rescues_volume_backed=mirror.rescues_volume_backed,
         takes_hash=instance.account.password_by_metadata
-        and instance.vm_state in METADATA_VM_STATES,
+        and instance.vm_state in metadata_hash.VM_STATES,
     )
 
 
@@ -211,7 +210,7 @@ def _password_notes(instance: Instance) -> list[Note]:
     if instance.config_drive:
         return []
     by_metadata = instance.account.password_by_metadata
-    if by_metadata and instance.vm_state in METADATA_VM_STATES:
+    if by_metadata and instance.vm_state in metadata_hash.VM_STATES:
         text = _("The instance has no config drive: a temporary password reaches only images that "
                  "read its hash in the instance’s metadata. The panel puts it there before the "
                  "rescue and takes it away after the exit.")  # fmt: skip

@@ -84,9 +84,6 @@ LEFT_CLEAN = frozenset({State.CLOSED, State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD,
 # Either of them since ours: ours has ended, and what is in rescue now is somebody else's.
 EXIT_MARKS = frozenset({Call.RESCUE, Call.UNRESCUE})
 RESCUABLE_VM_STATES = frozenset({"active", "stopped", "error"})
-#: where Nova takes a server's metadata (nova/compute/api.py, ``update_instance_metadata``); of
-#: those that can be rescued, ERROR is missing
-METADATA_VM_STATES = frozenset({"active", "paused", "suspended", "stopped"})
 GONE_VM_STATES = frozenset({"deleted", "soft-delete"})
 CALL_TIMEOUT = timedelta(seconds=10)  # to connect, and again to wait for Nova's answer to a POST
 DOUBT_GRACE = 2.5 * CALL_TIMEOUT  # after this, a POST that left no trace was never received

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 KEY = "rescue_password_hash"
+#: where Nova takes a server's metadata (nova/compute/api.py, ``update_instance_metadata``); of
+#: those that can be rescued, ERROR is missing
+VM_STATES = frozenset({"active", "paused", "suspended", "stopped"})
 #: longer than a request can be on its way
 HELD = DOUBT_GRACE
 NO = frozenset({"invalid", "forbidden", "conflict"})
