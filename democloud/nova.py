@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.routing import Route
 
-from democloud import nova_host, nova_query, nova_views
+from democloud import nova_host, nova_query, nova_schema, nova_views
 from democloud.http import Answer, Call, Refusal, page
 from democloud.nova_actions import act, check_state
 from democloud.nova_base import (
@@ -23,6 +23,7 @@ from democloud.nova_base import (
 from democloud.nova_history import list_actions, show_action
 from democloud.state import Address, Flavor, Image, Server
 
+MOST_METADATA = 128  # the default quota
 METADATA_STATES = ("active", "paused", "suspended", "stopped")
 
 
@@ -205,10 +206,17 @@ def show_metadata(call: Call) -> Answer:
 def change_metadata(call: Call) -> Answer:
     """Add metadata to a server."""
     wanted = (call.json() or {}).get("metadata", {})
+    nova_schema.metadata(wanted)
     server = _with_metadata(call, "update" if call.request.method == "PUT" else "create")
     kept = {} if call.request.method == "PUT" else server.metadata
-    server.save(metadata={**kept, **wanted})
+    _save_metadata(server, {**kept, **wanted})
     return Answer(200, {"metadata": server.metadata})
+
+
+def _save_metadata(server: Server, metadata: dict[str, str]) -> None:
+    if len(metadata) > MOST_METADATA:
+        raise Refusal(403, f"Maximum number of metadata items exceeds {MOST_METADATA}")
+    server.save(metadata=metadata)
 
 
 def _with_metadata(call: Call, what: str) -> Server:
@@ -226,7 +234,7 @@ def change_metadata_item(call: Call) -> Answer:
     key, method = call.param("key"), call.request.method
     if method == "PUT":
         server = _with_metadata(call, "update")
-        server.save(metadata={**server.metadata, **(call.json() or {}).get("meta", {})})
+        _save_metadata(server, {**server.metadata, **(call.json() or {}).get("meta", {})})
         return Answer(200, {"meta": {key: server.metadata.get(key)}})
     server = find_server(call)
     if key not in server.metadata:

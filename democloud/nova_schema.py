@@ -1,11 +1,15 @@
 """Check the bodies of server actions as Nova's JSON schemas do, with their sentences."""
 
+import re
 import uuid
 from collections.abc import Callable
 from typing import Any
 
 from democloud.http import Call, Refusal
 from democloud.nova_base import invalid
+
+METADATA_KEY = re.compile("^[a-zA-Z0-9-_:. ]{1,255}$")
+LONGEST_VALUE = 255
 
 Check = Callable[[Call, Any], None]
 REBOOTS = ["HARD", "Hard", "hard", "SOFT", "Soft", "soft"]
@@ -70,6 +74,17 @@ def rescue(_call: Call, value: Any) -> None:
     image = value.get("rescue_image_ref")
     if image is not None and not uuid_like(image):
         raise invalid("rescue_image_ref", image, f"{image!r} is not a 'uuid'")
+
+
+def metadata(value: dict[str, Any]) -> None:
+    """Check what is to be written into a server's metadata."""
+    for key, one in value.items():
+        if not METADATA_KEY.fullmatch(key):
+            why = f"{key!r} does not match any of the regexes: {METADATA_KEY.pattern!r}"
+            raise invalid("metadata", value, why)
+        _string(key, one)
+        if len(one) > LONGEST_VALUE:
+            raise invalid(key, one, f"{one!r} is too long")
 
 
 def reboot(_call: Call, value: Any) -> None:

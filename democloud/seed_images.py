@@ -7,12 +7,14 @@ from democloud.state import Image, fixed_hex, fixed_uuid
 
 GB = 1 << 30
 PASSWORD = {"rescue": "true", "rescue_access": "password"}
+#: they also read its hash from the server's metadata
+METADATA = {"rescue_password_metadata": "true"}
 KEEPS_DISKS = {"hw_rescue_device": "disk", "hw_rescue_bus": "virtio"}
 IMAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     (
         "Debian Rescue (temporary password)",
         {"size": 612 << 20},
-        {"os_distro": "debian", **PASSWORD},
+        {"os_distro": "debian", **PASSWORD, **METADATA},
     ),
     (
         "Debian Rescue (SSH key)",
@@ -22,7 +24,7 @@ IMAGES: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     (
         "Distribution Rescue Made-in-Demo",
         {"size": 740 << 20},
-        {"os_distro": "debian", **KEEPS_DISKS},
+        {"os_distro": "debian", **KEEPS_DISKS, **METADATA},
     ),
     (
         "SystemRescue 12 (console)",

@@ -55,6 +55,12 @@ class NameForm(forms.Form):
     )
 
 
+class MetadataForm(forms.Form):
+    permitted = forms.BooleanField(
+        label=_("Put a hash of the temporary password into the instance’s metadata"), required=False
+    )
+
+
 class CredentialForm(forms.Form):
     """One credential, given in one of three ways; ``given`` is what was read."""
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils.translation import gettext_lazy as _
 
-from instances import cloud, events
+from instances import cloud, events, metadata_hash
 from instances.findings import Finding
 from instances.lifecycle import OPEN, State
 from instances.models import CloudMirror, Rescue
@@ -269,6 +269,22 @@ def _renamed(account: CloudAccount, name: str, by: User) -> None:
     _changed(account)
 
 
+def permit_metadata(*, account: CloudAccount, by: User, permitted: bool) -> None:
+    """Say whether the panel may put a password's hash into the metadata of its servers."""
+    _changing(account, lambda fresh: _permitted(fresh, by, permitted=permitted))
+
+
+def _permitted(account: CloudAccount, by: User, *, permitted: bool) -> None:
+    if permitted == account.password_by_metadata:
+        return
+    account.password_by_metadata = permitted
+    account.save(update_fields=["password_by_metadata"])
+    audit.record(
+        "account.metadata", team=account.team, target=account.name, actor=by, permitted=permitted
+    )
+    _changed(account)
+
+
 def disconnect(*, account: CloudAccount, by: User) -> None:
     """Destroy the credential and hide the account's instances; what happened stays written."""
     _changing(account, lambda fresh: _disconnected(fresh, by))
@@ -279,6 +295,7 @@ def _disconnected(account: CloudAccount, by: User) -> None:
         names = ", ".join(str(rescue.instance) for rescue in busy[:5])
         sentence = _("Exit these rescues first, or wait for them: {names}.")
         raise NotPossible(sentence.format(names=names))
+    metadata_hash.abandon(account, by)
     account.sealed_credential = ""
     account.credential_version += 1  # connections that are open belong to the older one
     account.disconnected_at = clock_now()

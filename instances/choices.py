@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
-from instances import picker, wording
+from instances import metadata_hash, picker, wording
 from instances.models import Image, ImageProfile, Instance, Machine, Rescue
 from instances.picker import Access, ImageFacts, ServerFacts, Verdict
 from instances.profiles import Profile, profile_of
@@ -40,6 +40,7 @@ class ImageChoice:
     size_bytes: int
     os_label: str
     keeps_disks: bool
+    by_metadata: bool
 
     @property
     def recommended(self) -> bool:
@@ -136,6 +137,8 @@ def _server_facts(instance: Instance) -> ServerFacts:
         config_drive=instance.config_drive,
         key_name=instance.key_name,
         rescues_volume_backed=mirror.rescues_volume_backed,
+        takes_hash=instance.account.password_by_metadata
+        and instance.vm_state in metadata_hash.VM_STATES,
     )
 
 
@@ -156,6 +159,7 @@ def _choice(image: Image, verdict: Verdict, *, preselected: bool) -> ImageChoice
         size_bytes=image.size,
         os_label=f"{distribution} {version}".strip(),
         keeps_disks=verdict.keeps_disks,
+        by_metadata=verdict.by_metadata,
     )
 
 
@@ -192,17 +196,32 @@ def _start_notes(instance: Instance) -> list[Note]:
         notes.append(
             Note("warning", _("The instance has no address: you will need the console to log in."))
         )
-    if not instance.config_drive:
-        notes.append(
-            Note("warning", _("The instance has no config drive, so a temporary password cannot "
-                              "reach the rescue system."))
-        )  # fmt: skip
+    notes += _password_notes(instance)
     if instance.volumes and not instance.volume_backed:
         notes.append(
             Note("warning", _("Attached volumes are missing in rescue mode, unless the image "
                               "keeps all disks."))
         )  # fmt: skip
     return notes
+
+
+def _password_notes(instance: Instance) -> list[Note]:
+    """Say how a temporary password gets there without a config drive, or that it does not."""
+    if instance.config_drive:
+        return []
+    by_metadata = instance.account.password_by_metadata
+    if by_metadata and instance.vm_state in metadata_hash.VM_STATES:
+        text = _("The instance has no config drive: a temporary password reaches only images that "
+                 "read its hash in the instance’s metadata. The panel puts it there before the "
+                 "rescue and takes it away after the exit.")  # fmt: skip
+        return [Note("info", text)]
+    if by_metadata:
+        text = _("The instance has no config drive, and in its present state the cloud takes no "
+                 "metadata: a temporary password cannot reach the rescue system.")  # fmt: skip
+        return [Note("warning", text)]
+    text = _("The instance has no config drive, so a temporary password cannot reach the rescue "
+             "system.")  # fmt: skip
+    return [Note("warning", text)]
 
 
 def exit_notes(instance: Instance) -> list[Note]:
@@ -219,6 +238,10 @@ def exit_notes(instance: Instance) -> list[Note]:
             Note("info", _("It was off before the rescue; after the exit it will be running."))
         )
     notes.append(Note("info", _("The temporary password is destroyed.")))
+    if rescue and rescue.by_metadata:
+        notes.append(
+            Note("info", _("Its hash is taken out of the instance’s metadata, within a minute."))
+        )
     return notes
 
 

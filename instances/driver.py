@@ -6,20 +6,17 @@ is open while the cloud is asked.
 """
 
 import logging
-import secrets
 import uuid
 from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
-from instances import events, lifecycle, news, snapshots
+from instances import events, lifecycle, metadata_hash, news, passwords, snapshots
 from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
 from instances.lifecycle import (
     BROKEN,
     IN_RESCUE,
-    KEPT_AFTER_END,
     LEFT_CLEAN,
     SETTLED,
     STARTING,
@@ -40,9 +37,6 @@ from teams.secrets import CannotOpen
 
 logger = logging.getLogger(__name__)
 
-#: same place on QWERTY, AZERTY and QWERTZ, for it may be typed in a console; no vowels, no words
-PASSWORD_LETTERS = "bcdfghjknprstvx"  # noqa: S105
-PASSWORD_LENGTH = 33  # 129 bits
 BACK_OFF = (2.0, 5.0, 10.0, 20.0)  # seconds between looks at a cloud that does not answer
 AT_WORK = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
 CALL_LEASE = lifecycle.DOUBT_GRACE
@@ -55,11 +49,6 @@ AUDITED = {
     state: f"rescue.{state.value.lower()}"
     for state in SETTLED - {State.CLOSED, State.RECOVERED, State.CANCELLED}
 }
-
-
-def make_password() -> str:
-    """Return a new temporary password."""
-    return "".join(secrets.choice(PASSWORD_LETTERS) for _ in range(PASSWORD_LENGTH))
 
 
 def step(rescue_id: uuid.UUID) -> float | None:
@@ -82,6 +71,8 @@ def step(rescue_id: uuid.UUID) -> float | None:
     if rescue.pending_snapshot is not None and not seen.gone:
         return _snapshot_first(rescue, rescue.pending_snapshot, cloud, seen)
     move = lifecycle.decide(rescue.case(clock_now()), seen)
+    if move.call is Call.RESCUE and metadata_hash.comes_first(rescue):
+        return _hash_first(rescue, cloud)
     if move.call is not None:
         return _call(rescue, cloud, move.call, seen)
     return _write(rescue, move, seen)
@@ -97,6 +88,28 @@ def _snapshot_first(rescue: Rescue, taken: Snapshot, cloud: Cloud, seen: Seen) -
     except CloudError as error:
         return _unseen(rescue, error)
     return _write(rescue, move, asked_at=clock_now(), failure_text=taken.failure_text)
+
+
+def _hash_first(rescue: Rescue, cloud: Cloud) -> float | None:
+    """See to the server's metadata before the rescue; the password is committed before its hash."""
+    until = clock_now() + CALL_LEASE
+    password = _sealed_password(rescue)
+    if not rescue.move(keep_lease=until, next_at=until, sealed_password=password):
+        return None
+    try:
+        move, words = metadata_hash.step(rescue, cloud)
+    except CloudError as error:
+        return _unseen(rescue, error)
+    except CannotOpen:
+        move, words = Move(to=State.FAILED_CLEAN, reason="key_gone"), ""
+    return _write(rescue, move, failure_text=words)
+
+
+def _sealed_password(rescue: Rescue) -> str:
+    """Return the password of this rescue, sealed: the same however often it is asked for."""
+    if rescue.sealed_password:
+        return rescue.sealed_password
+    return rescue.sealed(passwords.kept(rescue) or passwords.make_password())
 
 
 def _look(rescue: Rescue, cloud: Cloud) -> tuple[Server | None, Seen]:
@@ -173,22 +186,9 @@ def _prepared(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> dict[str,
     if call is Call.RESCUE and rescue.calls == 0:
         prepared |= {
             "vm_state_before": seen.vm_state,
-            "sealed_password": rescue.sealed(_kept_password(rescue) or make_password()),
+            "sealed_password": _sealed_password(rescue),
         }
     return prepared
-
-
-def _kept_password(rescue: Rescue) -> str:
-    """Return the password of a broken rescue before this one, which the host may still hold.
-
-    Nova does not rewrite a config drive that a failed rescue left behind.
-    """
-    kept = rescue.instance.rescues.filter(state__in=KEPT_AFTER_END).exclude(sealed_password="")
-    last = kept.order_by("-created_at").first()
-    try:
-        return last.password() if last else ""
-    except CannotOpen:
-        return ""
 
 
 def _ask(rescue: Rescue, cloud: Cloud, call: Call) -> Accepted:
@@ -202,7 +202,8 @@ def _accepted(rescue: Rescue, phase: Phase, answer: Accepted) -> float | None:
     changes: dict[str, Any] = {"request_id": answer.request_id, "calls": rescue.calls}
     if phase.call is Call.RESCUE:
         changes["accepted_at"] = clock_now()
-        if answer.password and answer.password != rescue.password():
+        other = answer.password and answer.password != rescue.password()
+        if other and not rescue.by_metadata:  # whose machine knows ours alone
             changes["sealed_password"] = rescue.sealed(answer.password)
     return _write(rescue, lifecycle.after_call(phase, "accepted", _case(rescue)), **changes)
 
@@ -267,7 +268,7 @@ def _changes(rescue: Rescue, move: Move, changes: dict[str, Any]) -> dict[str, A
 
 def _record_move(rescue: Rescue, move: Move, came_from: State) -> None:
     if move.to in LEFT_CLEAN:
-        _destroy_kept(rescue.instance)
+        passwords.destroy_kept(rescue.instance)
     if move.to in IN_RESCUE and came_from not in STARTING:
         record("rescue.exit_failed", rescue, reason=move.reason)
     elif move.to in AUDITED:
@@ -305,12 +306,6 @@ def _our_action(rescue: Rescue, seen: Seen, phase: Phase) -> Act | None:
     act = lifecycle.new_action(_case(rescue), seen, phase.call)
     theirs = act and phase.call is Call.RESCUE and act.user_id != rescue.cloud_user_id
     return None if theirs else act
-
-
-def _destroy_kept(instance: Instance) -> None:
-    """Destroy what broken rescues kept: a clean exit took the old config drive away."""
-    kept = instance.rescues.filter(state__in=KEPT_AFTER_END).exclude(sealed_password="")
-    kept.update(sealed_password="", version=F("version") + 1)
 
 
 def record(act: str, rescue: Rescue, **who_and_details: Any) -> None:

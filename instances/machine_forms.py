@@ -7,8 +7,8 @@ from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext_lazy as _
 
 from instances.disks import Disks, Volume
-from instances.driver import make_password
 from instances.models import Machine, Rescue
+from instances.passwords import make_password
 from instances.recovery import jobs, texts
 from instances.recovery.changes import clean
 from instances.recovery.repairs import check

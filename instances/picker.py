@@ -12,6 +12,8 @@ from enum import StrEnum
 from instances.profiles import Profile, shipped_for
 
 RESCUE_MARKS = frozenset({"true", "1", "yes"})
+#: the image reads the hash of the temporary password from the server's metadata
+TAKES_HASH = "rescue_password_metadata"
 STABLE_DEVICE, STABLE_BUS = "hw_rescue_device", "hw_rescue_bus"
 USUAL_ARCHITECTURE = "x86_64"
 #: the user that cloud images of a distribution give the server's SSH key to
@@ -63,6 +65,11 @@ class ImageFacts:
         """Nova keeps every disk in its place when either property is there."""
         return STABLE_DEVICE in self.properties or STABLE_BUS in self.properties
 
+    @property
+    def takes_hash(self) -> bool:
+        """Whoever made it says that it reads the password's hash from the server's metadata."""
+        return self.properties.get(TAKES_HASH, "").lower() in RESCUE_MARKS
+
 
 @dataclass(frozen=True)
 class ServerFacts:
@@ -77,6 +84,8 @@ class ServerFacts:
     key_name: str
     #: this cloud's Nova can rescue servers that boot from a volume
     rescues_volume_backed: bool
+    #: the account lets the panel write the hash, and Nova takes it in the server's present state
+    takes_hash: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ class Verdict:
     warnings: tuple[str, ...]
     for_rescue: bool
     keeps_disks: bool
+    #: its password arrives by a hash in the server's metadata
+    by_metadata: bool = False
 
     @property
     def rank(self) -> tuple[bool, bool, int]:
@@ -115,13 +126,15 @@ def judge(
 ) -> Verdict:
     """Judge an image: ``listed`` and known by the operator, ``allowed`` by the team."""
     access, user = way_in(image, server, listed=listed, profile=profile)
+    by_metadata = access is Access.PASSWORD and needs_hash(image, server)
     return Verdict(
         unsuitable=_why_not(image, server) if allowed else "not_allowed",
         access=access,
         user=user,
-        warnings=tuple(_warnings(image, server, listed=listed)),
+        warnings=tuple(_warnings(image, server, listed=listed, by_metadata=by_metadata)),
         for_rescue=listed or image.for_rescue,
         keeps_disks=image.stable,
+        by_metadata=by_metadata,
     )
 
 
@@ -161,15 +174,17 @@ def way_in(
     The operator's profile says so first, then the image's owner with the properties
     ``rescue_access`` (password, key, console; ``password,key`` takes the server's key where no
     password arrives) and ``rescue_user``. Nova hands the password over on the config drive alone,
-    and with stable-device images it attaches the old drive: then no password can work.
+    and with stable-device images it attaches the old drive: then only an image that reads its
+    hash from the server's metadata can take one, where the account permits to write it there.
     """
     profile = profile or Profile("")
     said = profile.access or image.properties.get("rescue_access", "")
     declared = set(said.lower().replace(" ", "").split(",")) - {""}
     user = profile.user or image.properties.get("rescue_user", "")
-    marked = listed or (image.for_rescue and not image.stable)
+    marked = listed or image.takes_hash or (image.for_rescue and not image.stable)
     takes_password = Access.PASSWORD in declared or (not declared and marked)
-    if takes_password and server.config_drive and not image.stable:
+    arrives = _on_fresh_drive(image, server) or needs_hash(image, server)
+    if takes_password and arrives:
         return Access.PASSWORD, user or "root"
     if Access.CONSOLE in declared or (profile.printed_line and not declared):
         return Access.CONSOLE, user or "root"
@@ -184,6 +199,15 @@ def way_in(
     return Access.UNKNOWN, user or "root"
 
 
+def _on_fresh_drive(image: ImageFacts, server: ServerFacts) -> bool:
+    return server.config_drive and not image.stable
+
+
+def needs_hash(image: ImageFacts, server: ServerFacts) -> bool:
+    """Tell whether the password can arrive by its hash, and by nothing else."""
+    return image.takes_hash and server.takes_hash and not _on_fresh_drive(image, server)
+
+
 def usual_user(name: str, properties: dict[str, str]) -> str:
     """Name the user an image gives the server's key to: by its distribution, else by its name."""
     known = KEY_USERS.get(str(properties.get("os_distro", "")).lower(), "")
@@ -191,9 +215,11 @@ def usual_user(name: str, properties: dict[str, str]) -> str:
     return known or (shipped.user if shipped else "")
 
 
-def _warnings(image: ImageFacts, server: ServerFacts, *, listed: bool) -> list[str]:
+def _warnings(
+    image: ImageFacts, server: ServerFacts, *, listed: bool, by_metadata: bool
+) -> list[str]:
     os_type = image.properties.get("os_type", "")
-    marked = listed or image.for_rescue
+    no_password = (listed or image.for_rescue) and not by_metadata
     architecture = image.properties.get("architecture", "")
     found = (
         ("architecture_unknown", not server.architecture
@@ -204,7 +230,7 @@ def _warnings(image: ImageFacts, server: ServerFacts, *, listed: bool) -> list[s
          and image.image_id != server.image_id),
         ("other_os", bool(os_type and server.os_type) and os_type != server.os_type),
         ("volumes_absent", server.volumes > 0 and not image.stable and not server.volume_backed),
-        ("no_config_drive", marked and not server.config_drive and not image.stable),
-        ("old_config_drive", marked and image.stable),
+        ("no_config_drive", no_password and not server.config_drive and not image.stable),
+        ("old_config_drive", no_password and image.stable),
     )  # fmt: skip
     return [code for code, hit in found if hit]

@@ -206,6 +206,7 @@ def start(
         image_name=choice.name,
         access=choice.access,
         access_user=choice.user,
+        by_metadata=choice.by_metadata,
         created_at=now,
         asked_at=now,
         next_at=now,

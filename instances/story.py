@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from django_stubs_ext import StrOrPromise
 
+    from instances.models.left_hash import LeftHash
     from instances.models.rescue import Rescue
 
     Mark = tuple[str, StrOrPromise, datetime | None]
@@ -116,6 +117,26 @@ NO_SNAPSHOT: "dict[str, StrOrPromise]" = {
 }
 
 
+NO_HASH: "dict[str, StrOrPromise]" = {
+    "": _(
+        "The cloud did not take the password’s hash into the instance’s metadata, so the rescue "
+        "was not started: its password would not have worked. Nothing was changed."
+    ),
+    "forbidden": _(
+        "The cloud does not let the panel write into this instance’s metadata: it is full, or the "
+        "account’s role is too small. The rescue was not started, for its password would not have "
+        "worked. Remove an entry of the metadata, or pick an image with another way in."
+    ),
+    "conflict": _(
+        "In its present state the cloud takes no metadata for this instance, or it is locked. The "
+        "rescue was not started, for its password would not have worked. Try again when it runs or "
+        "is off, or pick an image with another way in."
+    ),
+}
+#: failures of the removal after which the panel says how to do it by hand
+HASH_SAID_AFTER = 3
+
+
 @dataclass(frozen=True)
 class Stage:
     key: str
@@ -140,7 +161,7 @@ def headline(rescue: "Rescue") -> "StrOrPromise":
 
 def advice(rescue: "Rescue") -> "StrOrPromise":
     """Say what to do next; the reason of a refusal comes first."""
-    refusal = REFUSALS.get(rescue.failure_code) or _no_snapshot(rescue.failure_code)
+    refusal = REFUSALS.get(rescue.failure_code) or _missing(rescue.failure_code)
     if refusal and (rescue.state in FAILED or rescue.is_open):
         return refusal
     if rescue.failure_code.startswith("vm_state:"):
@@ -152,10 +173,36 @@ def advice(rescue: "Rescue") -> "StrOrPromise":
     return ADVICE.get(State(rescue.state), "")
 
 
-def _no_snapshot(code: str) -> "StrOrPromise":
-    """Say why there is no snapshot, so that the rescue was not started."""
+def _missing(code: str) -> "StrOrPromise":
+    """Say what had to come before the rescue and failed, so that it was not started."""
     before, _colon, problem = code.partition(":")
-    return NO_SNAPSHOT.get(problem, NO_SNAPSHOT[""]) if before == "snapshot" else ""
+    words = {"snapshot": NO_SNAPSHOT, "hash": NO_HASH}.get(before)
+    return words.get(problem, words[""]) if words else ""
+
+
+def hash_remains(rescue: "Rescue") -> "StrOrPromise":
+    """Say that the password's hash could not be taken out of the metadata; mostly it was."""
+    left: LeftHash | None = getattr(rescue, "left_hash", None)
+    if left is None or left.removed_at or rescue.is_open:
+        return ""
+    if left.given_up_at:
+        return _(
+            "The hash of the temporary password may still be in the instance’s metadata, and the "
+            "panel tries no more to remove it. Nobody can work out the password from it, but "
+            "remove it by hand before the next rescue:"
+        )
+    if left.tries >= HASH_SAID_AFTER:
+        return _(
+            "The hash of the temporary password could not yet be removed from the instance’s "
+            "metadata. The panel keeps trying; you can also remove it by hand, once the instance "
+            "runs or is off:"
+        )
+    return ""
+
+
+def hash_command(rescue: "Rescue") -> str:
+    """Return the line that takes the hash out of the metadata."""
+    return f"openstack server unset --property rescue_password_hash {rescue.instance.server_id}"
 
 
 def obstacle(rescue: "Rescue") -> "StrOrPromise":

@@ -7,7 +7,7 @@ from typing import Any
 from celery import shared_task
 from kombu.exceptions import OperationalError
 
-from instances import consoles, driver, history, inventory, sessions
+from instances import consoles, driver, history, inventory, metadata_hash, sessions
 from instances.models import ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
@@ -51,6 +51,8 @@ def sweep() -> None:
         nudge(ended)
     for rescue_id in driver.due():
         nudge(rescue_id)
+    for instance_id in metadata_hash.due():
+        _send(remove_hash, instance_id)
     driver.destroy_old_passwords()
     terminals.end_lost()
     for rescue_id in access.unattended():
@@ -64,6 +66,12 @@ def sweep() -> None:
         _send(watch_boot, str(rescue_id))
     for job_id in jobs.waiting():
         _send(work, str(job_id))
+
+
+@shared_task
+def remove_hash(instance_id: int) -> None:
+    """Take a password's hash out of a server's metadata."""
+    metadata_hash.remove(instance_id)
 
 
 @shared_task

@@ -69,6 +69,11 @@ urlpatterns = [
     path("teams/<int:pk>/clouds/<int:account>/test", accounts.test, name="account_test"),
     path("teams/<int:pk>/clouds/<int:account>/rotate", accounts.rotate, name="account_rotate"),
     path("teams/<int:pk>/clouds/<int:account>/rename", accounts.rename, name="account_rename"),
+    path(
+        "teams/<int:pk>/clouds/<int:account>/metadata",
+        accounts.metadata,
+        name="account_metadata",
+    ),
     path("teams/<int:pk>/clouds/<int:account>/regions", accounts.regions, name="account_regions"),
     path(
         "teams/<int:pk>/clouds/<int:account>/disconnect",

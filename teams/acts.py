@@ -43,6 +43,9 @@ WORDS: dict[str, "StrOrPromise"] = {
     "password.reveal": _("Read the temporary password"),
     "password.printed": _("Read the password on the rescue system’s console"),
     "password.destroyed": _("The temporary password was destroyed"),
+    "hash.left": _("The password’s hash was put into the instance’s metadata"),
+    "hash.removed": _("The password’s hash was taken out of the instance’s metadata"),
+    "hash.given_up": _("Gave up removing the password’s hash from the instance’s metadata"),
     # the rescued machine
     "machine.proven": _("The temporary password was proven to let one in"),
     "machine.accept_key": _("Accepted the rescue system’s host key"),
@@ -89,6 +92,7 @@ WORDS: dict[str, "StrOrPromise"] = {
     "account.test": _("Tested a cloud account"),
     "account.rotate": _("Replaced a cloud account’s credential"),
     "account.rename": _("Renamed a cloud account"),
+    "account.metadata": _("Said whether a password’s hash may go into the metadata"),
     "account.disconnect": _("Disconnected a cloud account"),
     "key.add": _("Added an SSH key"),
     "key.remove": _("Removed an SSH key"),

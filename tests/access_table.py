@@ -185,6 +185,7 @@ teams/<int:pk>/clouds/connect          GET,POST   in 403 403 +   404 404  403 40
 teams/<int:pk>/clouds/<int:account>    GET        in 403 403 +   404 404  403 403 403   team account
 teams/<int:pk>/clouds/<int:account>/test       POST     in 403 403 + 404 404 403 403 403 team account
 teams/<int:pk>/clouds/<int:account>/rotate     GET,POST in 403 403 + 404 404 403 403 403 team account
+teams/<int:pk>/clouds/<int:account>/metadata   POST     in 403 403 + 404 404 403 403 403 team account
 teams/<int:pk>/clouds/<int:account>/rename     GET,POST in 403 403 + 404 404 403 403 403 team account
 teams/<int:pk>/clouds/<int:account>/regions    POST     in 403 403 + 404 404 403 403 403 team account
 teams/<int:pk>/clouds/<int:account>/disconnect GET,POST in 403 403 + 404 404 403 403 403 team account

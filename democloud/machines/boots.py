@@ -47,6 +47,16 @@ def password_of(server: Server, image: Image | None) -> str:
     return server.rescue_password if reaches and reads else ""
 
 
+def entry_of(server: Server, image: Image | None) -> str:
+    """Return root's entry in a rescue system's /etc/shadow: a hash in the metadata comes first."""
+    held = image.properties if image else {}
+    left = server.metadata.get("rescue_password_hash", "")
+    if held.get("rescue_password_metadata") == "true" and left.startswith("$6$"):
+        return left
+    password = password_of(server, image)
+    return people.hashed(password) if password else "*"
+
+
 def starts_sshd(image: Image | None) -> bool:
     """Tell whether an image holds a system that answers SSH."""
     if image is None or image.properties.get("os_distro") == "windows":
@@ -73,7 +83,7 @@ def rescue_machine(server: Server, region: Region) -> Boot:
     if image is None or not starts_sshd(image):
         return Boot(None, "nothing on this image answers SSH")
     mine, own = _root_of(server, image), own_disk(server, region)
-    people.set_password(mine.tree, "root", _entry(password_of(server, image)))
+    people.set_password(mine.tree, "root", entry_of(server, image))
     rescue = layouts.rescue_disk(image, mine)
     if keeps_disks(image):
         disks = attach(own, *(layouts.data_disk(one) for one in server.volumes), rescue)
@@ -85,14 +95,10 @@ def rescue_machine(server: Server, region: Region) -> Boot:
     by_label = mine.label == RESCUE_LABEL
     root, fs = _taken_for_root(bench, mine, by_label=by_label)
     if by_label and fs is not mine:  # made from a rescue image itself, it reads the password too
-        people.set_password(fs.tree, "root", _entry(password_of(server, image)))
+        people.set_password(fs.tree, "root", entry_of(server, image))
     named = f"LABEL={mine.label}" if by_label else f"UUID={mine.uuid}"
     name = text_at(fs.tree, "etc/hostname").strip() or "rescue"
     return Boot(start(bench, root, fs, name, KERNEL, named))
-
-
-def _entry(password: str) -> str:
-    return people.hashed(password) if password else "*"
 
 
 def _taken_for_root(bench: Bench, mine: FileSystem, *, by_label: bool) -> tuple[Block, FileSystem]:

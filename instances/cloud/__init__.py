@@ -5,7 +5,8 @@ Nova's answer (password and request id) away, and its objects cost milliseconds 
 Every call has a timeout, follows no redirect and is sent once: a POST is never repeated here.
 """
 
-from instances.cloud.door import Cloud, Found, from_clouds_yaml, open_account
+from instances.cloud.clouds_yaml import Found, from_clouds_yaml
+from instances.cloud.door import Cloud, open_account
 from instances.cloud.errors import (
     BadCredentials,
     Broken,

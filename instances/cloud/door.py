@@ -11,7 +11,6 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import openstack
-import openstack.config
 from keystoneauth1 import exceptions, loading, session
 from openstack.exceptions import SDKException
 
@@ -21,7 +20,6 @@ from instances.cloud.errors import (
     Broken,
     CloudError,
     Gone,
-    Invalid,
     Limited,
     Silent,
     TooOld,
@@ -292,6 +290,14 @@ class Cloud:
         """Ask Nova for a hard reboot, the way back from ERROR."""
         return Accepted(self._act(server_id, {"reboot": {"type": "HARD"}}).request_id)
 
+    def put_metadata(self, server_id: str, key: str, value: str) -> None:
+        """Set a key of a server's metadata: while it is active, paused, suspended or stopped."""
+        self._send("POST", f"/servers/{server_id}/metadata", {"metadata": {key: value}})
+
+    def drop_metadata(self, server_id: str, key: str) -> None:
+        """Take a key away, in the same states; raise ``Gone`` when there is none, or no server."""
+        self._send("DELETE", f"/servers/{server_id}/metadata/{key}")
+
     # How it is asked --------------------------------------------------------------------------
 
     @_translated
@@ -303,18 +309,23 @@ class Cloud:
                 microversion=self.microversion(),
                 timeout=GET_TIMEOUT,
                 **ONCE,
+                log=False,  # at DEBUG keystoneauth prints answers: metadata, console logs
             )
         )
 
-    @_translated
     def _act(self, server_id: str, body: dict[str, Any]) -> "_Answer":
-        response = self._connection.compute.post(
-            f"/servers/{server_id}/action",
+        return self._send("POST", f"/servers/{server_id}/action", body)
+
+    @_translated
+    def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> "_Answer":
+        response = self._connection.compute.request(
+            path,
+            method,
             json=body,
             microversion=self.microversion(),
             timeout=CALL_TIMEOUT.total_seconds(),
             **ONCE,
-            log=False,  # at DEBUG keystoneauth prints bodies, and with them the password
+            log=False,  # at DEBUG keystoneauth prints bodies: the password, its hash
         )
         return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
 
@@ -344,31 +355,6 @@ def _from_keystone(error: exceptions.HttpError) -> CloudError:
     if error.http_status == 429:
         return Limited()
     return Silent(f"Keystone: HTTP {error.http_status}")
-
-
-@dataclass(frozen=True)
-class Found:
-    """An account read from clouds.yaml: what ``Cloud`` opens, and its region."""
-
-    credential: dict[str, Any]
-    region_name: str
-
-
-def from_clouds_yaml(name: str, region_name: str | None = None) -> Found:
-    """Read an account from clouds.yaml, found as every OpenStack client finds it.
-
-    Raise ``Invalid`` with a sentence when there is none of that name.
-    """
-    try:
-        region = openstack.config.OpenStackConfig().get_one(cloud=name, region_name=region_name)
-    except SDKException as error:
-        raise Invalid(str(error)) from None
-    config = region.config
-    auth = {key: value for key, value in config["auth"].items() if value is not None}
-    application = any(key.startswith("application_credential") for key in auth)
-    credential = {"auth_type": "v3applicationcredential" if application else "v3password"}
-    kept = {key: config[key] for key in ("verify", "cacert", "interface") if config.get(key)}
-    return Found(credential | kept | {"auth": auth}, region.region_name or "")
 
 
 _opened: dict[tuple[int, int], Cloud] = {}

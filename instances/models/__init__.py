@@ -4,6 +4,7 @@ from instances.models.boot import BootCheck
 from instances.models.console import ConsoleReading
 from instances.models.grant import Grant
 from instances.models.history import CloudHistory
+from instances.models.left_hash import LeftHash
 from instances.models.machine import Job, Machine
 from instances.models.mirror import CloudMirror, Image, Instance
 from instances.models.profile import ImageProfile
@@ -22,6 +23,7 @@ __all__ = [
     "ImageProfile",
     "Instance",
     "Job",
+    "LeftHash",
     "Machine",
     "Rescue",
     "Snapshot",

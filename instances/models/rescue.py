@@ -79,6 +79,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
                 "machine",
                 "boot_check",
                 "snapshot",
+                "left_hash",
             )
             .order_by("-created_at")
         )
@@ -129,6 +130,8 @@ class Rescue(models.Model):
     image_name = models.CharField(max_length=255, blank=True)
     access = models.CharField(max_length=10, default="unknown")
     access_user = models.CharField(max_length=64, blank=True)
+    #: the machine learns the password by its hash in the server's metadata
+    by_metadata = models.BooleanField(default=False)
     sealed_password = models.TextField(blank=True, editable=False)
     #: the rescue system made it up and printed it on its console
     password_printed = models.BooleanField(default=False)
@@ -322,6 +325,14 @@ class Rescue(models.Model):
     @property
     def steps(self) -> list[story.Step]:
         return story.steps(self)
+
+    @property
+    def hash_remains(self) -> "StrOrPromise":
+        return story.hash_remains(self)
+
+    @property
+    def hash_command(self) -> str:
+        return story.hash_command(self)
 
     @property
     def ssh_command(self) -> str:

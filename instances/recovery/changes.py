@@ -130,7 +130,7 @@ class Repair(Kind):
         writable = work.row.disks and (mount := work.row.disks.mounted_at(MNT)) and mount.writable
         if not writable:
             notes = [*notes, line("will_need_writable")]
-        diff = [one for change in wanted for one in _diff(change)]
+        diff = [one for change in wanted for one in diff_of(change)]
         if len(diff) > DIFF_LINES:
             notes = [*notes, line("diff_cut", lines=DIFF_LINES)]
         private = {"digest": _digest(wanted), "diff": "".join(diff[:DIFF_LINES])}
@@ -294,7 +294,7 @@ def _told(change: Change | Directory) -> Line:
     return line(code, path=change.path, folder=dirname(change.path))
 
 
-def _diff(change: Change | Directory) -> list[str]:
+def diff_of(change: Change | Directory) -> list[str]:
     """Return a unified diff as ``diff -u`` writes it."""
     if isinstance(change, Directory) or change.secret:
         return []

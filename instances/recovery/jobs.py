@@ -220,10 +220,10 @@ def _keep(job: Job, outcome: Outcome) -> None:
     told: dict[str, Any] = {"lines": outcome.lines, **_said(outcome.output)}
     if job.stage == Job.Stage.LOOK and outcome.final:
         _end(job, Job.State.DONE, result=told, sealed="")
-    elif job.stage == Job.Stage.LOOK:
+    elif job.stage == Job.Stage.LOOK or not outcome.ready:  # nothing was done: it asks again
         told |= {} if outcome.ready else {"ready": False}
         sealed = job.seal(job.unsealed() | outcome.private)
-        _end(job, Job.State.PLANNED, plan=told, sealed=sealed)
+        _end(job, Job.State.PLANNED, stage=Job.Stage.LOOK, plan=told, sealed=sealed)
     elif job.stage == Job.Stage.APPLY:
         sealed = job.seal(outcome.once)
         _end(job, Job.State.DONE, result=told | {"kept": outcome.kept}, sealed=sealed)

@@ -153,6 +153,10 @@ LINES: "dict[str, StrOrPromise]" = {
     "fstab_twice": _("{where} is mounted by line {line} already."),
     "fstab_left": _("These lines still name something that is missing: {lines}."),
     # a file
+    "edit_overtaken": _(
+        "{path} was changed on the machine since you opened it, so nothing was saved. What you "
+        "typed is kept below; the lines above show how it differs from the file as it is now."
+    ),
     "edit_read": _("{path}, rights {mode}, owner {uid}, group {gid}. These stay as they are."),
     "edit_link": _("{path} is a link; the file it leads to is {target}."),
     "edit_crlf": _("Its lines end as on Windows (CR LF); that stays so."),

@@ -11,11 +11,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django_htmx.http import HttpResponseClientRedirect
 
-from instances import accounts
+from instances import accounts, metadata_hash
 from instances.account_forms import (
     ConnectForm,
     CredentialForm,
     DisconnectForm,
+    MetadataForm,
     NameForm,
     RegionsForm,
 )
@@ -134,6 +135,21 @@ def rename(request: Request, pk: int, account: int) -> HttpResponse:
 
 
 @page("POST")
+def metadata(request: Request, pk: int, account: int) -> HttpResponse:
+    """Say whether a password's hash may go into the metadata of the account's servers."""
+    shown = _account(request, pk, account)
+    form = MetadataForm(request.POST)
+    permitted = form.is_valid() and form.cleaned_data["permitted"]
+    try:
+        accounts.permit_metadata(account=shown, by=request.user, permitted=permitted)
+    except NotPossible as problem:
+        messages.error(request, str(problem.sentence))
+        return redirect("instances:accounts", pk)
+    messages.success(request, _("Saved."))
+    return _to(request, shown)
+
+
+@page("POST")
 def regions(request: Request, pk: int, account: int) -> HttpResponse:
     """Connect more regions of the same cloud."""
     shown = _account(request, pk, account)
@@ -158,6 +174,7 @@ def disconnect(request: Request, pk: int, account: int) -> HttpResponse:
         "team": shown.team,
         "account": shown,
         "busy": accounts.open_rescues(shown),
+        "left": metadata_hash.left_in(shown),
     }
     if request.method != "POST":
         return _draw(request, "account_disconnect", DisconnectForm(name=shown.name), **context)
@@ -212,6 +229,7 @@ def _one(
         "account": shown,
         "findings": accounts.findings_of(shown),
         "form": form,
+        "metadata": MetadataForm(initial={"permitted": shown.password_by_metadata}),
         "offered": form.offered,
         "problems": problem.findings if problem else (),
     }

@@ -33,6 +33,9 @@ class CloudAccount(models.Model):
     #: networks beyond public ones where its machines may be reached: the operator's word
     machine_networks = models.CharField(max_length=500, blank=True)
     machine_port = models.PositiveIntegerField(default=22)
+    #: where no config drive carries it: a salted hash of the temporary password may be put into a
+    #: server's metadata for the time of a rescue
+    password_by_metadata = models.BooleanField(default=False)
     disconnected_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

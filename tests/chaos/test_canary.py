@@ -14,7 +14,7 @@ from django.apps import apps
 from django.db import connection
 from django.urls import reverse
 
-from instances import driver, events, inventory, tasks
+from instances import accounts, driver, events, inventory, metadata_hash, passwords, tasks
 from instances import rescue as use_cases
 from instances.lifecycle import State
 from instances.models import Instance, Rescue
@@ -130,7 +130,7 @@ def pages_of(client, instance):
 
 @pytest.mark.long
 def test_the_password_is_read_in_one_place(demo, start, alice, client, watch, monkeypatch):
-    monkeypatch.setattr(driver, "make_password", lambda: CANARY)
+    monkeypatch.setattr(passwords, "make_password", lambda: CANARY)
     client.force_login(alice)
     demo.fault("web-1", lost_reply=1, driver_error=1)  # a broken one first, through a doubt
     row = worked(start(), watch)
@@ -158,12 +158,35 @@ def test_the_password_is_read_in_one_place(demo, start, alice, client, watch, mo
     gone = client.post(reverse("instances:password", args=[row.pk]))
     assert CANARY not in gone.content.decode()
     assert watch.turns > 12 and watch.messages
-    assert "keystoneauth" in watch.logs.getvalue() or "REQ: curl" in watch.logs.getvalue()
+    assert "/servers/" in watch.logs.getvalue()  # the HTTP client was heard at DEBUG
+
+
+def test_the_hash_in_the_metadata_is_in_the_metadata_alone(
+    demo, start, synced, alice, client, watch, monkeypatch
+):
+    """Each look at the server brings it back in the cloud's answer."""
+    hashed = "$6$canary$" + "canaryhash" * 8 + "canary"
+    monkeypatch.setattr(passwords, "make_password", lambda: CANARY)
+    monkeypatch.setattr(metadata_hash, "salted", lambda _password: hashed)
+    accounts.permit_metadata(account=synced, by=alice, permitted=True)
+    watch.secrets.append(hashed)
+    client.force_login(alice)
+    row = worked(start("ci-runner-2"), watch)
+    assert row.state == State.READY and row.left_hash.left_at
+    inventory.sync(synced.pk)
+    watch.look(*pages_of(client, row.instance))
+    instance = Instance.objects.get(pk=row.instance_id)
+    worked(use_cases.request_exit(instance=instance, by=alice), watch)
+    inventory.sync(synced.pk)
+    tasks.remove_hash(instance.pk)
+    row.refresh_from_db()
+    assert row.left_hash.removed_at
+    watch.look(*pages_of(client, row.instance))
 
 
 def test_a_crash_in_the_middle_tells_nothing(demo, start, watch, monkeypatch):
     """A traceback shows lines of code, never the values in them."""
-    monkeypatch.setattr(driver, "make_password", lambda: CANARY)
+    monkeypatch.setattr(passwords, "make_password", lambda: CANARY)
 
     def breaks(*_args, **_kwargs):
         raise RuntimeError("out of memory")

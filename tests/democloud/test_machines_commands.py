@@ -128,6 +128,19 @@ def test_a_password_reaches_by_the_config_drive_alone():
     assert boots.password_of(place.server, image) == ""
 
 
+def test_a_hash_in_the_metadata_comes_before_any_drive():
+    place = Place()
+    image = place.region.images[place.image]
+    place.server.metadata = {"rescue_password_hash": "$6$salt$hash"}
+    image.properties.pop("rescue_password_metadata", None)
+    assert boots.entry_of(place.server, image) != "$6$salt$hash"
+    image.properties["rescue_password_metadata"] = "true"
+    assert boots.entry_of(place.server, image) == "$6$salt$hash"
+    place.server.metadata = {}
+    place.server.config_drive = False
+    assert boots.entry_of(place.server, image) == "*"
+
+
 # Mounting -----------------------------------------------------------------------------------------
 
 

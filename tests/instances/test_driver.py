@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from instances import driver, inventory, lifecycle, rescue
+from instances import driver, inventory, lifecycle, passwords, rescue
 from instances.cloud import Accepted, Cloud, Silent, open_account
 from instances.cloud.facts import server_from
 from instances.lifecycle import State
@@ -42,8 +42,8 @@ def test_there_and_back(demo, start, alice):
     assert row.state == S.READY
     assert demo.server("web-1")["vm_state"] == row.instance.vm_state == "rescued"
     assert demo.server("web-1")["rescue_image_id"] == row.image_ref
-    assert len(row.password()) == driver.PASSWORD_LENGTH
-    assert set(row.password()) <= set(driver.PASSWORD_LETTERS)
+    assert len(row.password()) == passwords.PASSWORD_LENGTH
+    assert set(row.password()) <= set(passwords.PASSWORD_LETTERS)
     assert row.created_at <= row.accepted_at <= row.ready_at
     assert row.host_started_at and row.next_at is None and not row.failure_code
     row = exited(row, alice)
@@ -114,14 +114,14 @@ def test_a_password_of_novas_own_is_the_one_kept(demo, start, monkeypatch):
 
 
 def test_a_cloud_that_answers_no_password_keeps_ours(demo, start, monkeypatch):
-    monkeypatch.setattr(driver, "make_password", lambda: "ours")
+    monkeypatch.setattr(passwords, "make_password", lambda: "ours")
     demo.knobs(instance_password=False)
     assert drive(start()).password() == "ours"
     demo.knobs(instance_password=True)
 
 
 def test_passwords_differ():
-    assert len({driver.make_password() for _ in range(200)}) == 200
+    assert len({passwords.make_password() for _ in range(200)}) == 200
 
 
 # What goes wrong while it starts ----------------------------------------------------------------
@@ -552,7 +552,7 @@ def test_a_kept_password_whose_key_is_gone_is_made_anew(demo, start, settings):
     old, settings.ENCRYPTION_KEYS = settings.ENCRYPTION_KEYS, [b"n" * 32]
     first.instance.account.keep_credential(_opened_with(first.instance.account, old, settings))
     second = drive(start())
-    assert second.state == S.READY and len(second.password()) == driver.PASSWORD_LENGTH
+    assert second.state == S.READY and len(second.password()) == passwords.PASSWORD_LENGTH
 
 
 def _opened_with(account, keys, settings):

@@ -2,10 +2,10 @@
 
 import pytest
 
-from instances import rescue, ssh
+from instances import accounts, metadata_hash, rescue, ssh
 from instances.disks import Role
 from instances.lifecycle import State
-from instances.models import Instance, Job, Machine
+from instances.models import Instance, Job, LeftHash, Machine
 from instances.models.clock import now
 from instances.models.machine import Reach
 from instances.recovery import access, jobs
@@ -197,3 +197,16 @@ def test_no_other_account_reaches_loopback(machines, entered, synced):
     synced.save()
     _row, machine = entered("web-1")
     assert machine.reach == Reach.NOT_ALLOWED
+
+
+def test_a_machine_without_a_config_drive_lets_in_by_its_hash(machines, start, synced, alice):
+    """Both sides of the way by the metadata: the panel leaves a hash, the machine takes it."""
+    accounts.permit_metadata(account=synced, by=alice, permitted=True)
+    row = drive(start("ci-runner-2"))
+    assert (row.state, row.by_metadata) == (State.READY, True)
+    assert tried(row).reach == Reach.IN
+    instance = Instance.objects.with_panel_data().get(pk=row.instance_id)
+    rescue.request_exit(instance=instance, by=alice)
+    drive(row)
+    metadata_hash.remove(row.instance_id)
+    assert LeftHash.objects.get().removed_at

@@ -289,6 +289,24 @@ def test_rename(owner, teams, production):
     assert production.name == "Renamed"
 
 
+def test_a_hash_in_the_metadata_is_an_owners_word(owner, client, bob, teams, production):
+    address = at("account_metadata", teams.acme.pk, production.pk)
+    assert "Temporary password without a config drive" in said(
+        owner.get(at("account", teams.acme.pk, production.pk))
+    )
+    for sent, permitted in (({"permitted": "on"}, True), ({"permitted": "on"}, True), ({}, False)):
+        assert "Saved." in said(owner.post(address, sent, follow=True))
+        production.refresh_from_db()
+        assert production.password_by_metadata is permitted
+    told = AuditEntry.objects.filter(act="account.metadata").order_by("pk")
+    assert [entry.details["permitted"] for entry in told] == [True, False]
+    client.force_login(bob)
+    assert client.post(address, {"permitted": "on"}).status_code == 403
+    CloudAccount.objects.filter(pk=production.pk).update(disconnected_at=production.created_at)
+    client.force_login(teams.acme.memberships.get(role="owner").user)
+    assert client.post(address, {"permitted": "on"}).status_code == 404
+
+
 def test_more_regions(owner, teams, production):
     address = at("account_regions", teams.acme.pk, production.pk)
     assert owner.post(address).status_code == 422

@@ -5,7 +5,15 @@ import hashlib
 
 from instances import ssh
 from instances.recovery import texts
-from instances.recovery.changes import Change, Directory, OldSystem, Repair, clean
+from instances.recovery.changes import (
+    DIFF_LINES,
+    Change,
+    Directory,
+    OldSystem,
+    Repair,
+    clean,
+    diff_of,
+)
 from instances.recovery.work import MNT, CannotDo, Line, Outcome, Work, line, words_of
 
 #: password hashes: they have a repair of their own, and are shown nowhere
@@ -26,9 +34,19 @@ class EditFile(Repair):
     def plan(self, work: Work) -> Outcome:
         if "text" not in work.private:
             return self._opened(work)
-        outcome = super().plan(work)
+        try:
+            outcome = super().plan(work)
+        except CannotDo as problem:
+            return _overtaken(work, problem)
         outcome.private["asks"] = _asks(work.params["path"], work.private["text"], work)
         return outcome
+
+    def apply(self, work: Work) -> Outcome:
+        """Write the text; where the file is another one by now, ask again with what was typed."""
+        try:
+            return super().apply(work)
+        except CannotDo as problem:
+            return _overtaken(work, problem)
 
     def changes(self, old: OldSystem, work: Work) -> tuple[list[Change | Directory], list[Line]]:
         if "text" not in work.private:
@@ -60,6 +78,25 @@ class EditFile(Repair):
             told.append(line("will_need_writable"))
         asks = {"path": path, "text": texts.plain(found.data), "seen": _hash(found.data)}
         return Outcome(told, private={"asks": asks}, ready=False)
+
+
+def _overtaken(work: Work, problem: CannotDo) -> Outcome:
+    """Keep what was typed, beside how it differs from the file as it is now; else raise again."""
+    if problem.code != "changed_since":
+        raise problem
+    text = work.private["text"]
+    path, found = _read(OldSystem(work), work.params["path"])
+    seen = _hash(found.data)
+    if seen == work.params["seen"]:
+        raise problem
+    after = texts.edited(found.data, text)
+    diff = diff_of(Change(path, found.data, after, found.mode, found.uid, found.gid))
+    told = [line("edit_overtaken", path=path)]
+    if len(diff) > DIFF_LINES:
+        told.append(line("diff_cut", lines=DIFF_LINES))
+    asks = {"path": path, "text": text, "seen": seen}
+    private = {"asks": asks, "diff": "".join(diff[:DIFF_LINES])}
+    return Outcome(told, private=private, ready=False)
 
 
 def _asks(path: str, text: str, work: Work) -> dict[str, str]:

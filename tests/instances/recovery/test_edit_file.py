@@ -57,14 +57,39 @@ def test_it_is_saved_with_its_line_ends_rights_and_label(opened, change, go_on, 
     assert system.tell("cat", f"/mnt{HOSTS}") == BEFORE.replace("\r", "")  # text mode
 
 
-def test_somebody_elses_change_in_between_is_not_overwritten(opened, change, go_on, system):
+@pytest.mark.parametrize("after", ["the yes", "the look"])
+def test_somebody_elses_change_in_between_leaves_what_was_typed(
+    opened, change, go_on, system, after
+):
     first = opened()
-    planned = change(first, "mine")
+    planned = change(first, "mine\n")
     system.tell("sh", "-c", f"echo theirs > /mnt{HOSTS}")
-    assert go_on(planned, jobs.confirm).problem == "changed_since"
-    assert change(first, "mine").problem == "changed_since"  # already at the second look
-    assert change(opened(), "mine").may_confirm
+    job = go_on(planned, jobs.confirm) if after == "the yes" else change(first, "mine\n")
     assert system.tell("cat", f"/mnt{HOSTS}") == "theirs\n"
+    assert (job.state, job.stage, job.problem) == (Job.State.PLANNED, Job.Stage.LOOK, "")
+    assert facts(job.plan) == ["edit_overtaken"] and not job.may_confirm and not job.may_undo
+    kept = job.unsealed()
+    assert "-theirs" in kept["diff"] and "+mine" in kept["diff"]
+    typed = kept["asks"]["text"].replace("\r", "")
+    assert typed == "mine\n"
+    assert system.tell("ls", "/mnt/etc").count("hosts") == 1, "no back-up either"
+    again = change(job, typed + "and more\n")
+    assert again.may_confirm and "-theirs" in again.unsealed()["diff"]
+    assert go_on(again, jobs.confirm).state == Job.State.DONE
+    assert system.tell("cat", f"/mnt{HOSTS}") == "mine\nand more\n"
+
+
+def test_a_file_that_is_gone_in_between_is_said(opened, change, go_on, system):
+    planned = change(opened(), "mine")
+    system.tell("rm", f"/mnt{HOSTS}")
+    job = go_on(planned, jobs.confirm)
+    assert (job.state, job.problem) == (Job.State.FAILED, "ssh_no_such_file")
+
+
+def test_what_is_no_text_any_more_is_not_shown(opened, change, system):
+    first = opened()
+    system.tell("sh", "-c", f"printf 'a\\000b' > /mnt{HOSTS}")
+    assert change(first, "mine").problem == "edit_binary"
 
 
 def test_what_was_typed_can_be_typed_on(opened, change, do):

@@ -147,6 +147,19 @@ def test_a_file_is_shown_as_text_and_sent_back_sealed(
     assert found.unsealed() == {"text": f"\r\n{SECRET}\r\n "}
 
 
+def test_what_was_typed_stands_in_the_form_beside_the_new_file(
+    door: Client, rescue: Rescue, inside: Machine, alice: Any
+) -> None:
+    job = waiting(rescue, alice, "edit", path="/etc/hosts", text=f"{SECRET}\n", seen="abc")
+    job.sealed = job.seal(job.unsealed() | {"diff": rows.DIFF})
+    plan = {"lines": [["edit_overtaken", {"path": "/etc/hosts"}]], "ready": False}
+    Job.objects.filter(pk=job.pk).update(sealed=job.sealed, plan=plan)
+    page = door.get(url(rescue, f"jobs/{job.pk}")).content.decode()
+    assert "was changed on the machine since you opened it" in page
+    assert page.index("&lt;b&gt;new&lt;/b&gt;") < page.index(f"{SECRET}\n</textarea>")
+    assert 'id="confirm-job"' not in page and 'id="answer-job"' in page
+
+
 @pytest.mark.parametrize("path", ["etc/hosts", "/etc/../root/x", "", "/" + "x" * 600])
 def test_a_path_that_is_none_is_refused(
     door: Client, rescue: Rescue, inside: Machine, path: str

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0008_terminal'),
+        ('instances', '0009_metadata_hash'),
         ('teams', '0006_cloud_person'),
     ]
 
