@@ -244,4 +244,4 @@ def test_the_text_of_a_secret_file_is_not_shown():
     shadow = changes.Change(
         "/etc/shadow", b"root:$6$old", b"root:$6$new", 0o640, 0, 42, secret=True
     )
-    assert changes._diff(shadow) == []
+    assert changes.diff_of(shadow) == []
