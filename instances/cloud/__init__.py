@@ -5,7 +5,7 @@ Nova's answer (password and request id) away, and its objects cost milliseconds 
 Every call has a timeout, follows no redirect and is sent once: a POST is never repeated here.
 """
 
-from instances.cloud.door import Cloud, Found, from_clouds_yaml, open_account
+from instances.cloud.door import Cloud
 from instances.cloud.errors import (
     BadCredentials,
     Broken,
@@ -22,9 +22,12 @@ from instances.cloud.errors import (
 from instances.cloud.facts import Accepted, Image, Server
 from instances.cloud.guard import check_address
 from instances.cloud.inquiry import Inquiry, Trait, inquire, inquire_regions
+from instances.cloud.listing import PAGE, Page, ahead
+from instances.cloud.opening import Found, from_clouds_yaml, open_account
 from instances.cloud.people import CloudUser, NotProven, prove
 
 __all__ = [
+    "PAGE",
     "Accepted",
     "BadCredentials",
     "Broken",
@@ -40,11 +43,13 @@ __all__ = [
     "Invalid",
     "Limited",
     "NotProven",
+    "Page",
     "Refused",
     "Server",
     "Silent",
     "TooOld",
     "Trait",
+    "ahead",
     "check_address",
     "from_clouds_yaml",
     "inquire",

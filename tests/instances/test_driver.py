@@ -494,9 +494,9 @@ def test_a_password_whose_key_is_gone_ends_the_doubt(demo, start, settings):
     driver.step(row.pk)
     settings.ENCRYPTION_KEYS = [b"k" * 32]
     sealed_for_account = row.instance.account.credential_version
-    from instances.cloud import door
+    from instances.cloud import opening
 
-    assert (row.instance.account_id, sealed_for_account) in door._opened
+    assert (row.instance.account_id, sealed_for_account) in opening._opened
     row = drive(row, seconds=10)
     assert (row.state, row.failure_code) == (S.FAILED_CLEAN, "key_gone")
 
