@@ -352,11 +352,6 @@ def destroy_old_passwords() -> int:
     return destroyed
 
 
-def heard_of(account_id: int, instance_ids: set[int]) -> list[uuid.UUID]:
-    """Wake the rescues whose server changed and adopt those begun outside; return all to drive."""
-    return wake(instance_ids) + _adopt(account_id)
-
-
 def wake(instance_ids: set[int]) -> list[uuid.UUID]:
     """Make the rescues due that rest, or wait for their host, and whose server changed."""
     listens = Q(next_at=None) | Q(state__in=AT_WORK | {State.STUCK, State.EXIT_STUCK})
@@ -366,8 +361,8 @@ def wake(instance_ids: set[int]) -> list[uuid.UUID]:
     return woken
 
 
-def _adopt(account_id: int) -> list[uuid.UUID]:
-    """Make an EXTERNAL rescue for each server in rescue that has none open."""
+def adopt(account_id: int) -> list[uuid.UUID]:
+    """Make an EXTERNAL rescue for each server in rescue that has none open; return them."""
     now = clock_now()
     orphans = Instance.objects.filter(
         account_id=account_id, vm_state="rescued", deleted_at=None

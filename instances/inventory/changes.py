@@ -51,9 +51,10 @@ def _follow(turn: Turn) -> Followed:
         wait = pace.spread(WATCHED_PACE.total_seconds())
         turn.end(next_at=began + timedelta(seconds=wait))
         return Followed(wait=wait)
-    changed, learned = set[int](), {"failures": 0}
+    woken: list[uuid.UUID] = []
+    learned = {"failures": 0}
     try:
-        _ask(turn, changed)
+        _ask(turn, woken)
         problem, wait = mirror.images_problem, pace_of(mirror)
     except CloudError as error:
         logger.warning("account %s: %s %s", mirror.account_id, error.kind, error.request_id)
@@ -68,11 +69,11 @@ def _follow(turn: Turn) -> Followed:
         problem, wait = "broken", pace.back_off(mirror.failures + 1)
     next_at = began + timedelta(seconds=wait)
     turn.end(problem, next_at=next_at, **learned)
-    woken = driver.heard_of(mirror.account_id, changed)
+    woken += driver.adopt(mirror.account_id)
     return Followed(woken, max(0.0, (next_at - clock_now()).total_seconds()))
 
 
-def _ask(turn: Turn, changed: set[int]) -> None:
+def _ask(turn: Turn, woken: list[uuid.UUID]) -> None:
     """Read what changed, and the images when it is time."""
     mirror = turn.mirror
     cloud = open_account(mirror.account)
@@ -82,7 +83,7 @@ def _ask(turn: Turn, changed: set[int]) -> None:
     for page in listing:
         asked_at = clock_now() - page.age
         listed = listed or {"listed_at": asked_at, "listed_cloud_at": page.cloud_time}
-        changed |= keep(mirror, page.servers, asked_at)
+        woken += keep(mirror, page.servers, asked_at)
         newest = max(filter(None, (newest, *(server.updated_at for server in page.servers))))
         turn.renew(page_size=page.size)
     if wide:
@@ -97,7 +98,7 @@ def _since(turn: Turn) -> tuple[datetime, bool]:
     """Return where to begin, and whether that is far enough back for all clocks."""
     mirror = turn.mirror
     wide_at, last = mirror.changes_since or clock_now(), mirror.listed_cloud_at
-    if last is None or not wide_at <= last <= wide_at + WIDE_EVERY:
+    if last is None or last > wide_at + WIDE_EVERY:
         return wide_at - OVERLAP, True
     if not Rescue.objects.crowded(mirror.account_id):
         return wide_at - OVERLAP, True

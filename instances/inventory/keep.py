@@ -1,12 +1,13 @@
 """Write what a listing shows into the mirror, a page in a few statements."""
 
+import uuid
 from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
 
-from instances import events
+from instances import driver, events
 from instances.cloud import Server
 from instances.models import CloudMirror, Instance
 from instances.models.mirror import facts_of
@@ -14,8 +15,8 @@ from instances.models.mirror import facts_of
 
 def keep(
     mirror: CloudMirror, servers: list[Server], seen_at: datetime, *, listed_at: Any = None
-) -> set[int]:
-    """Insert and update a page; return the rows that changed, and tell the pages of them.
+) -> list[uuid.UUID]:
+    """Insert and update a page, and tell of what changed; return the rescues that this woke.
 
     ``seen_at`` is when the page was asked for, ``listed_at`` when the full listing began, if it
     is one. A server without a name is in a cell that is down: what we knew is better than what
@@ -36,7 +37,7 @@ def keep(
         written = _write(mirror, facts, [*new, *(row.server_id for row in differing)])
         _touch(rows.values(), facts, seen_at, listed_at, [row.pk for row in written])
         _announce(mirror, facts, new, differing)
-    return {row.pk for row in written}
+        return driver.wake({row.pk for row in written})
 
 
 def _locked(mirror: CloudMirror, ids: list[str]) -> dict[str, Instance]:
@@ -90,8 +91,11 @@ def _announce(
         events.changed(mirror.account.team_id, topics)
 
 
-def mark_missing(mirror: CloudMirror, began: datetime, now: datetime) -> set[int]:
-    """Mark as deleted what a full listing did not show, and nobody has seen since it began."""
+def mark_missing(mirror: CloudMirror, began: datetime, now: datetime) -> list[uuid.UUID]:
+    """Mark as deleted what a full listing did not show, and nobody has seen since it began.
+
+    Return the rescues that this woke.
+    """
     unlisted = Q(listed_at=None) | Q(listed_at__lt=began)
     missing = mirror.account.instances.filter(unlisted, deleted_at=None, seen_at__lt=began)
     with transaction.atomic():
@@ -99,4 +103,4 @@ def mark_missing(mirror: CloudMirror, began: datetime, now: datetime) -> set[int
         if gone:
             missing.update(deleted_at=now)
             events.changed(mirror.account.team_id, ["list"])
-    return gone
+        return driver.wake(gone)

@@ -50,7 +50,7 @@ def _read_all(turn: Turn) -> list[uuid.UUID]:
     turn.end(problem if first else None, **learned)
     if first and mirror.first_sync_done:
         tell(mirror)
-    return woken + driver.heard_of(mirror.account_id, set())
+    return woken + driver.adopt(mirror.account_id)
 
 
 def _pages(turn: Turn, began: datetime, woken: list[uuid.UUID]) -> None:
@@ -66,10 +66,9 @@ def _pages(turn: Turn, began: datetime, woken: list[uuid.UUID]) -> None:
         if mirror.changes_since is None:
             # What changes from here on is the care of those who follow.
             turn.renew(changes_since=page.cloud_time or asked_at)
-        changed = keep(mirror, page.servers, asked_at, listed_at=began)
-        woken += driver.wake(changed)
+        woken += keep(mirror, page.servers, asked_at, listed_at=began)
         turn.renew(page_size=page.size)
-    woken += driver.wake(mark_missing(mirror, began, clock_now()))
+    woken += mark_missing(mirror, began, clock_now())
     turn.renew(synced_at=clock_now(), failures=0)
 
 

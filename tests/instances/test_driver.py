@@ -421,7 +421,7 @@ def test_exited_and_rescued_again_outside(demo, start, synced):
         _wait_for(demo, "web-1", then)
     row = once_more(row)
     assert row.state == S.ENDED_OUTSIDE
-    (external,) = driver.heard_of(synced.pk, {row.instance_id})
+    (external,) = driver.adopt(synced.pk)
     assert once_more(Rescue.objects.get(pk=external)).state == S.EXTERNAL
 
 
