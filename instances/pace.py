@@ -2,7 +2,7 @@
 
 import random
 
-FIRST, LONGEST = 15.0, 300.0  # seconds between tries at a cloud that fails
+FIRST, LONGEST = 15.0, 120.0  # seconds between tries at a cloud that fails
 SPREAD = 0.2  # of the time
 
 _dice = random.SystemRandom()

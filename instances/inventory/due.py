@@ -12,7 +12,7 @@ from teams.models import CloudAccount
 
 #: a crowd of rescues: each server's state is known to within a second
 CLOSE_PACE = timedelta(seconds=0.8)
-WATCHED_PACE = timedelta(seconds=3)
+WATCHED_PACE = timedelta(seconds=2.5)
 IDLE_PACE = timedelta(seconds=60)
 FULL_EVERY = timedelta(minutes=15)
 FULL_EVERY_IDLE = timedelta(hours=1)
