@@ -107,7 +107,9 @@ def rescue_at_once(bench: Bench, count: int) -> tuple[list[float], list[dict[str
     from teams.models import User
 
     alice = User.objects.get()
-    free = Instance.objects.filter(vm_state="active", rescues=None).order_by("name")[:count]
+    free = Instance.objects.filter(vm_state="active", rescues=None, locked=False).order_by("name")[
+        :count
+    ]
     image = rescue.picker_for(free[0]).preselected
     assert image is not None
     before, began = len(bench.asked()), time.monotonic()
