@@ -76,7 +76,10 @@ def _shared(rescue: Rescue, phase: Phase) -> Sight | None:
     ).first()  # fmt: skip
     now = clock_now()
     listed_at = row and row["account__mirror__listed_at"]
-    if row is None or listed_at is None or now - listed_at > ABANDONED:
+    if row is None:
+        return None
+    if listed_at is None or now - listed_at > ABANDONED:
+        _ask_for_listing(account_id, now)  # it may only have been idle
         return None
     if now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
         return None

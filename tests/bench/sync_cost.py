@@ -123,7 +123,8 @@ def rescue_at_once(bench: Bench, count: int) -> tuple[list[float], list[dict[str
     wait_until(lambda: not mine.exclude(state=State.READY).exists(), "all in rescue", 240)
     took = time.monotonic() - began
     told = bench.asked(before)
-    done = {one["server"]: one["time"] + RESCUE_SECONDS for one in told if one["action"]}
+    posts = [one for one in told if one["action"] == "rescue"]
+    done = {one["server"]: one["time"] + RESCUE_SECONDS for one in posts}
     ready = {row.instance.server_id: row.ready_at for row in mine.select_related("instance")}
     return [_since(done[ident], at) for ident, at in ready.items()], told, took
 

@@ -165,10 +165,12 @@ def test_when_nobody_lists_each_looks_for_itself(account, host, at_work):
     row, *_others = at_work()
     follow(account)
     long_ago = now() - sight.ABANDONED - timedelta(seconds=1)
-    CloudMirror.objects.update(listed_at=long_ago)
+    idle = now() + timedelta(seconds=50)
+    CloudMirror.objects.update(listed_at=long_ago, next_at=idle)
     asked = Count(host)
     assert step(row) < 1
     assert asked() >= 1
+    assert CloudMirror.objects.get(account=account).next_at <= now()  # and the lister is called
 
 
 def test_now_and_then_each_looks_for_itself(account, host, at_work):
