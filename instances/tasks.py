@@ -35,6 +35,9 @@ def _send(task: Any, argument: Any, countdown: float = 0) -> None:
 @shared_task
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
+    # A crowd's listing must not wait in the queue behind the crowd: who needs it first makes it.
+    if account_id := inventory.overdue_for(uuid.UUID(rescue_id)):
+        sync(account_id)
     wait = driver.step(uuid.UUID(rescue_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)

@@ -7,10 +7,10 @@ and then against drift. Each has a lease of its own, so that the slow one never 
 import uuid
 
 from instances.inventory.changes import Followed, follow
-from instances.inventory.due import due_accounts, due_for_all
+from instances.inventory.due import due_accounts, due_for_all, overdue_for
 from instances.inventory.whole import read_all
 
-__all__ = ["Followed", "due_accounts", "due_for_all", "follow", "read_all", "sync"]
+__all__ = ["Followed", "due_accounts", "due_for_all", "follow", "overdue_for", "read_all", "sync"]
 
 
 def sync(account_id: int) -> list[uuid.UUID]:

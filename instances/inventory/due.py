@@ -1,5 +1,6 @@
 """Which accounts to read now: sooner when somebody watches or something moves."""
 
+import uuid
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -40,6 +41,17 @@ def due_for_all() -> list[int]:
     teams = dict(due.exclude(at_once).values_list("account_id", "account__team_id"))
     watched = events.watched_teams(set(teams.values()))
     return sorted(found | {account for account, team in teams.items() if team in watched})
+
+
+def overdue_for(rescue_id: uuid.UUID) -> int | None:
+    """Return the account of a rescue in a crowd, when its listing is late."""
+    now = clock_now()
+    late = _free("lease_until", now).filter(
+        next_at__lte=now, changes_since__isnull=False, account__instances__rescues=rescue_id
+    )
+    account_id = late.values_list("account_id", flat=True).first()
+    crowded = account_id is not None and Rescue.objects.crowded(account_id)
+    return account_id if crowded else None
 
 
 def pace_of(mirror: CloudMirror) -> float:

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from instances import driver, events, inventory, rescue, sight
+from instances import driver, events, inventory, rescue, sight, tasks
 from instances.lifecycle import State
 from instances.models import CloudMirror, Instance, Rescue
 from instances.models.clock import now
@@ -253,6 +253,25 @@ def test_two_listeners_at_once_ask_once(account, host, at_work):
     inventory.follow(account.pk)
     inventory.follow(account.pk)  # not due any more
     assert asked() == 1
+
+
+def test_whose_step_comes_first_lists_for_all(account, host, at_work, monkeypatch):
+    """The lister's own message may wait in the queue behind all of theirs."""
+    sent = []
+    monkeypatch.setattr(tasks, "_send", lambda task, *_given, **_more: sent.append(task))
+    rows = at_work()
+    follow(account)
+    Rescue.objects.update(next_at=now())
+    CloudMirror.objects.update(next_at=now())
+    asked = Count(host)
+    for row in rows:
+        tasks.drive(str(row.pk))
+    assert asked() == 1 and sent.count(tasks.sync) == 1
+    Rescue.objects.filter(pk=rows[0].pk).update(state=S.CANCELLED)  # no crowd any more
+    CloudMirror.objects.update(next_at=now())
+    before = len(host.requests())
+    tasks.drive(str(rows[1].pk))
+    assert not any("changes-since" in one["path"] for one in host.requests()[before:])
 
 
 def test_an_exit_in_a_crowd_is_listened_for_too(account, host, at_work, alice):
