@@ -81,6 +81,7 @@ class Front:
         path = scope["path"] + (f"?{query}" if query else "")
         entry = {
             "time": time.time(),
+            "peer": ":".join(map(str, scope["client"] or ())),
             "method": scope["method"],
             "path": path,
             "service": service_of(scope["path"]),

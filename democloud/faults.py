@@ -41,6 +41,10 @@ class Knobs:
     pickup_seconds: float = 0.5
     outage_seconds: float = 5.0
     token_seconds: float = 3600.0
+    #: every request to Nova gets 429 with this Retry-After
+    nova_limit_seconds: float = 0.0
+    #: more servers than this in one answer are too many, as where Neutron's request line is short
+    longest_list: int = 0
     instance_password: bool = True
     revoked_credentials: list[str] = field(default_factory=list)
     keystone_down: str | None = None
@@ -111,6 +115,8 @@ def _check(name: str, value: Any) -> None:
         isinstance(value, bool) or not isinstance(value, int | float) or value < 0
     ):
         raise BadKnob(f"{name} is a number of seconds")
+    elif name == "longest_list" and (isinstance(value, bool) or not isinstance(value, int)):
+        raise BadKnob(f"{name} is a number of servers, 0 for any number")
     elif name == "instance_password" and not isinstance(value, bool):
         raise BadKnob(f"{name} is true or false")
 

@@ -83,6 +83,8 @@ def list_detail(call: Call) -> Answer:
     """List servers in full."""
     _needs_neutron(call)
     page, more = nova_query.find(call, policy="detail")
+    if 0 < call.cloud.knobs.longest_list < len(page):
+        raise Refusal(500, UNEXPECTED.format("neutronclient.common.exceptions.NeutronException"))
     body: dict[str, Any] = {"servers": _listed(call, page, nova_views.listed)}
     if more:
         body["servers_links"] = nova_query.next_link(call, "servers/detail", page[-1].id)

@@ -53,6 +53,9 @@ def _prepare(call: Call) -> None:
     path = call.request.url.path.rstrip("/")
     if path.endswith(("/compute", "/compute/v2.1")):
         return
+    wait = int(call.cloud.knobs.nova_limit_seconds)
+    if wait:
+        raise Refusal(429, "This request was rate-limited.", {"Retry-After": str(wait)})
     check_token(call)
     call.version = read_version(call)
 

@@ -11,9 +11,10 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
-from instances import events, lifecycle, metadata_hash, news, passwords, snapshots
-from instances.cloud import Accepted, Cloud, CloudError, Server, open_account
+from instances import events, lifecycle, metadata_hash, news, pace, passwords, sight, snapshots
+from instances.cloud import Accepted, Cloud, CloudError, open_account
 from instances.lifecycle import (
     BROKEN,
     IN_RESCUE,
@@ -29,16 +30,15 @@ from instances.lifecycle import (
 )
 from instances.models import Instance, Rescue, Snapshot
 from instances.models.clock import now as clock_now
-from instances.models.mirror import facts_of
-from instances.models.rescue import PASSWORD_LIVES
+from instances.models.rescue import AT_WORK, PASSWORD_LIVES
 from teams import audit
 from teams.permissions import Right
 from teams.secrets import CannotOpen
 
 logger = logging.getLogger(__name__)
 
+SHORT = 5.0  # seconds; who waits longer hears of a change meanwhile
 BACK_OFF = (2.0, 5.0, 10.0, 20.0)  # seconds between looks at a cloud that does not answer
-AT_WORK = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
 CALL_LEASE = lifecycle.DOUBT_GRACE
 
 AUDITED = {
@@ -64,10 +64,13 @@ def step(rescue_id: uuid.UUID) -> float | None:
         return _write(rescue, Move(to=State.DENIED))
     try:
         cloud = open_account(rescue.instance.account)
-        server, seen = _look(rescue, cloud)
+        found = sight.of(rescue, cloud)
     except CloudError as error:
         return _unseen(rescue, error)
-    mirror(rescue.instance, server)
+    if found.wait:
+        return _listen(rescue, found)
+    seen = found.seen
+    sight.mirror(rescue.instance, found.server, found.as_of)
     if rescue.pending_snapshot is not None and not seen.gone:
         return _snapshot_first(rescue, rescue.pending_snapshot, cloud, seen)
     move = lifecycle.decide(rescue.case(clock_now()), seen)
@@ -75,7 +78,24 @@ def step(rescue_id: uuid.UUID) -> float | None:
         return _hash_first(rescue, cloud)
     if move.call is not None:
         return _call(rescue, cloud, move.call, seen)
-    return _write(rescue, move, seen)
+    wait = _write(rescue, move, seen, looked_at=found.as_of)
+    return _unless_heard(rescue, seen, wait)
+
+
+def _listen(rescue: Rescue, found: sight.Sight) -> float | None:
+    """Leave a rescue as it is until the account's listings show that its server changed."""
+    if not rescue.move(next_at=clock_now() + timedelta(seconds=found.wait)):
+        return None
+    return _unless_heard(rescue, found.seen, found.wait)
+
+
+def _unless_heard(rescue: Rescue, seen: Seen, wait: float | None) -> float | None:
+    """Look again at once if the server changed before it was known that we only listen."""
+    listens = rescue.state not in SETTLED and (wait is None or wait > SHORT)
+    if not listens or not sight.outdated(rescue, seen):
+        return wait
+    mine = Rescue.objects.filter(pk=rescue.pk, version=rescue.version, lease_until=None)
+    return 0.0 if mine.update(next_at=clock_now()) else None
 
 
 def _snapshot_first(rescue: Rescue, taken: Snapshot, cloud: Cloud, seen: Seen) -> float | None:
@@ -112,21 +132,6 @@ def _sealed_password(rescue: Rescue) -> str:
     return rescue.sealed(passwords.kept(rescue) or passwords.make_password())
 
 
-def _look(rescue: Rescue, cloud: Cloud) -> tuple[Server | None, Seen]:
-    """Ask the cloud no more than the next decision needs: most looks find it still at work."""
-    phase = lifecycle.phase_of(State(rescue.state))
-    if phase is None:
-        return cloud.look(rescue.instance.server_id)
-    waited = clock_now() - (rescue.called_at or rescue.asked_at)
-    started = rescue.host_started_at is not None or phase.call is Call.UNRESCUE
-    brief = rescue.state == phase.waiting and started and waited < lifecycle.HOST_SILENT_AFTER
-    return cloud.look(
-        rescue.instance.server_id,
-        briefly_while=AT_WORK.get(phase.call, "") if brief else "",
-        events=rescue.state != phase.requested,
-    )
-
-
 def _right_was_withdrawn(rescue: Rescue) -> bool:
     by = rescue.requested_by
     asked = rescue.state == State.REQUESTED
@@ -140,7 +145,8 @@ def _unseen(rescue: Rescue, error: CloudError) -> float | None:
     )  # fmt: skip
     move = lifecycle.decide_unseen(rescue.case(clock_now()))
     waited = (clock_now() - rescue.asked_at).total_seconds()
-    wait = error.retry_after or next((w for w in BACK_OFF if waited < 4 * w), BACK_OFF[-1])
+    wait = pace.spread(next((w for w in BACK_OFF if waited < 4 * w), BACK_OFF[-1]))
+    wait = pace.no_sooner(error.retry_after) or wait
     return _write(rescue, Move(to=move.to, wait=wait, reason=move.reason), obstacle=error.kind)
 
 
@@ -321,24 +327,6 @@ def announce(rescue: Rescue) -> None:
     events.changed(rescue.instance.account.team_id, topics)
 
 
-def mirror(instance: Instance, server: Server | None) -> None:
-    """Write what a look showed into the mirror, and tell the pages when it differs."""
-    now = clock_now()
-    if server is None:
-        facts: dict[str, Any] = {"deleted_at": now, "seen_at": now}
-    elif server.name is None:
-        return  # its cell is down: what we knew is better than what Nova says
-    else:
-        facts = facts_of(server, image_names={server.image_id: instance.image_name}, seen_at=now)
-    shown = ("status", "task_state", "locked", "deleted_at", "fault")
-    differs = any(name in facts and getattr(instance, name) != facts[name] for name in shown)
-    Instance.objects.filter(pk=instance.pk).update(**facts)
-    for name, value in facts.items():
-        setattr(instance, name, value)
-    if differs:
-        events.changed(instance.account.team_id, [f"instance:{instance.pk}"])
-
-
 # Housekeeping -----------------------------------------------------------------------------------
 
 
@@ -360,17 +348,17 @@ def destroy_old_passwords() -> int:
     return destroyed
 
 
-def heard_of(account_id: int, instance_ids: set[int]) -> list[uuid.UUID]:
-    """Wake the rescues whose server changed and adopt those begun outside; return all to drive."""
-    now = clock_now()
-    quiet = Rescue.objects.open().filter(instance_id__in=instance_ids, next_at=None)
-    woken = list(quiet.values_list("pk", flat=True))
-    Rescue.objects.filter(pk__in=woken, next_at=None).update(next_at=now)
-    return woken + _adopt(account_id)
+def wake(instance_ids: set[int]) -> list[uuid.UUID]:
+    """Make the rescues due that rest, or wait for their host, and whose server changed."""
+    listens = Q(next_at=None) | Q(state__in=AT_WORK | {State.STUCK, State.EXIT_STUCK})
+    heard = Rescue.objects.open().filter(listens, instance_id__in=instance_ids)
+    woken = list(heard.values_list("pk", flat=True))
+    Rescue.objects.filter(listens, pk__in=woken).update(next_at=clock_now())
+    return woken
 
 
-def _adopt(account_id: int) -> list[uuid.UUID]:
-    """Make an EXTERNAL rescue for each server in rescue that has none open."""
+def adopt(account_id: int) -> list[uuid.UUID]:
+    """Make an EXTERNAL rescue for each server in rescue that has none open; return them."""
     now = clock_now()
     orphans = Instance.objects.filter(
         account_id=account_id, vm_state="rescued", deleted_at=None

@@ -35,6 +35,9 @@ def _send(task: Any, argument: Any, countdown: float = 0) -> None:
 @shared_task
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
+    # A crowd's listing must not wait in the queue behind the crowd: who needs it first makes it.
+    if account_id := inventory.overdue_for(uuid.UUID(rescue_id)):
+        sync(account_id)
     wait = driver.step(uuid.UUID(rescue_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)
@@ -79,6 +82,8 @@ def sync_due() -> None:
     """Synchronise the accounts whose time has come."""
     for account_id in inventory.due_accounts():
         _send(sync, account_id)
+    for account_id in inventory.due_for_all():
+        _send(read_all, account_id)
 
 
 def nudge_history(instance_id: int) -> None:
@@ -160,10 +165,20 @@ def work(job_id: str) -> None:
     jobs.run(uuid.UUID(job_id))
 
 
-# A first listing takes a large project's cloud minutes. It is asked for again anyway, so it need
-# not be delivered twice; the mirror's lease, renewed with each batch, keeps others out.
+# A listing may take a large project's cloud minutes. It is asked for again anyway, so it need
+# not be delivered twice; the mirror's leases, renewed with each page, keep others out.
 @shared_task(acks_late=False, soft_time_limit=900, time_limit=930)
 def sync(account_id: int) -> None:
-    """Bring one account's mirror up to date and drive what that woke."""
-    for rescue_id in inventory.sync(account_id):
+    """Ask an account what changed, drive what that woke, and ask for the next time."""
+    followed = inventory.follow(account_id)
+    for rescue_id in followed.woken:
+        nudge(rescue_id)
+    if followed.wait is not None and followed.wait <= CHAIN_UP_TO:
+        _send(sync, account_id, countdown=followed.wait)
+
+
+@shared_task(acks_late=False, soft_time_limit=3600, time_limit=3630)
+def read_all(account_id: int) -> None:
+    """Read an account whole and drive what that woke."""
+    for rescue_id in inventory.read_all(account_id) or ():
         nudge(rescue_id)

@@ -6,7 +6,7 @@ Every call has a timeout, follows no redirect and is sent once: a POST is never 
 """
 
 from instances.cloud.clouds_yaml import Found, from_clouds_yaml
-from instances.cloud.door import Cloud, open_account
+from instances.cloud.door import Cloud
 from instances.cloud.errors import (
     BadCredentials,
     Broken,
@@ -23,9 +23,12 @@ from instances.cloud.errors import (
 from instances.cloud.facts import Accepted, Image, Server
 from instances.cloud.guard import check_address
 from instances.cloud.inquiry import Inquiry, Trait, inquire, inquire_regions
+from instances.cloud.listing import PAGE, Page, ahead
+from instances.cloud.opening import open_account
 from instances.cloud.people import CloudUser, NotProven, prove
 
 __all__ = [
+    "PAGE",
     "Accepted",
     "BadCredentials",
     "Broken",
@@ -41,11 +44,13 @@ __all__ = [
     "Invalid",
     "Limited",
     "NotProven",
+    "Page",
     "Refused",
     "Server",
     "Silent",
     "TooOld",
     "Trait",
+    "ahead",
     "check_address",
     "from_clouds_yaml",
     "inquire",

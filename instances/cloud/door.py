@@ -2,7 +2,7 @@
 
 import copy
 import os
-import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ import openstack
 from keystoneauth1 import exceptions, loading, session
 from openstack.exceptions import SDKException
 
-from instances.cloud import facts
+from instances.cloud import facts, listing
 from instances.cloud.errors import (
     BadCredentials,
     Broken,
@@ -27,16 +27,15 @@ from instances.cloud.errors import (
 )
 from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
 from instances.cloud.guard import Patience, guarded_session
+from instances.cloud.listing import PAGE, Page
 from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
-from teams.secrets import CannotOpen
 
 GET_TIMEOUT = 15.0
-PAGE = 200
 #: 2.47 embeds the flavor, 2.58 pages actions, 2.87 rescues volume-backed servers.
 OLDEST_MICROVERSION, NEWEST_MICROVERSION = (2, 47), (2, 96)
 VOLUME_RESCUE_MICROVERSION = (2, 87)
 
-#: a listing longer than this is one that never ends
+#: a listing of images longer than this is one that never ends
 MOST_PAGES = 500
 #: what reading JSON that is not what it should be may raise
 UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -48,11 +47,11 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _translated(call: Callable[P, R]) -> Callable[P, R]:
+def translated(call: Callable[P, R]) -> Callable[P, R]:
     """Turn the SDK's and keystoneauth's errors into ours."""
 
     @wraps(call)
-    def translated(*args: P.args, **kwargs: P.kwargs) -> R:
+    def asked(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
             return call(*args, **kwargs)
         except exceptions.HttpError as error:  # only Keystone's: ours are checked by hand
@@ -66,11 +65,14 @@ def _translated(call: Callable[P, R]) -> Callable[P, R]:
         except UNREADABLE as error:
             raise Broken(f"unexpected answer ({type(error).__name__})") from None
 
-    return translated
+    return asked
 
 
 class Cloud:
     """One project in one region, opened with one credential. Safe to share between threads."""
+
+    #: ``time.monotonic()`` until which Nova wants to be left alone
+    _pause_until = 0.0
 
     def __init__(
         self,
@@ -110,7 +112,7 @@ class Cloud:
 
     # What it is -------------------------------------------------------------------------------
 
-    @_translated
+    @translated
     def microversion(self) -> str:
         """Return the microversion all calls use: Nova's newest within our range."""
         if not self._microversion:
@@ -128,7 +130,7 @@ class Cloud:
         major, minor = self.microversion().split(".")
         return (int(major), int(minor)) >= VOLUME_RESCUE_MICROVERSION
 
-    @_translated
+    @translated
     def identity(self) -> tuple[str, str]:
         """Return the cloud's ids of the credential's user and project."""
         auth: Any = self._session.auth
@@ -150,49 +152,53 @@ class Cloud:
         shown: dict[str, Any] = answer.json()["application_credential"]
         return shown
 
-    @_translated
+    @translated
     def peek(self) -> None:
         """Ask for one server, to learn whether that is allowed."""
         self._json("/servers/detail", {"limit": 1})
 
-    @_translated
+    @translated
     def owners(self) -> set[str]:
         """Return whose servers a listing of every project shows: only admins may see others'."""
         answer = self._json("/servers/detail", {"all_tenants": 1, "limit": 100})
         return {str(raw["tenant_id"]) for raw in answer["servers"] if raw.get("tenant_id")}
 
-    @_translated
+    @translated
     def peek_images(self) -> None:
         """Ask for one image, to learn whether Glance is there."""
         checked(self._connection.image.get("/images?limit=1", timeout=GET_TIMEOUT, **ONCE))
 
     # What is there ----------------------------------------------------------------------------
 
-    def servers(self, *, changes_since: datetime | None = None) -> Iterator[Server]:
+    def server_pages(
+        self, *, changes_since: datetime | None = None, size: int = PAGE
+    ) -> Iterator[Page]:
         """Yield the project's servers, or those changed since a time, deleted ones included."""
-        query: dict[str, Any] = {"limit": PAGE}
+        query: dict[str, Any] = {}
         if changes_since:
             query["changes-since"] = changes_since.astimezone(UTC).isoformat()
-        for _page in range(MOST_PAGES):
-            servers, more = self._server_page(query)
-            yield from servers
-            if not more or not servers:
-                return
-            query["marker"] = servers[-1].server_id
-        raise Broken("the listing does not end")
+        return listing.pages(self._server_page, query, size)
 
-    @_translated
-    def _server_page(self, query: dict[str, Any]) -> tuple[list[Server], bool]:
-        # A cloud may cap its pages below our limit: only the link says that there is more.
-        answer = self._json("/servers/detail", query)
-        return [server_from(raw) for raw in answer["servers"]], bool(answer.get("servers_links"))
+    @translated
+    def _server_page(self, query: dict[str, Any]) -> Page:
+        asked = time.monotonic()
+        response = self._get("/servers/detail", query)
+        answer = self._heeded(response)
+        return Page(
+            servers=[server_from(raw) for raw in answer["servers"]],
+            # A cloud may cap its pages below our limit: only the link says that there is more.
+            more=bool(answer.get("servers_links")),
+            size=query["limit"],
+            asked=asked,
+            cloud_time=listing.cloud_time(response.headers.get("Date", ""), asked),
+        )
 
-    @_translated
+    @translated
     def server(self, server_id: str) -> Server:
         """Return one server; raise ``Gone`` when there is none."""
         return server_from(self._json(f"/servers/{server_id}")["server"])
 
-    @_translated
+    @translated
     def images(self, *, name: str = "") -> list[Image]:
         """Return the images this project may use, or those of a name."""
         return [image_from(raw) for raw in self._image_pages(name)]
@@ -211,19 +217,19 @@ class Cloud:
                 raise Broken("the next page is on another host")
         raise Broken("the listing does not end")
 
-    @_translated
+    @translated
     def actions(self, server_id: str) -> tuple[Act, ...]:
         """Return the server's newest instance actions, without what their hosts did."""
         listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 20})
         return tuple(act_from(row) for row in listed["instanceActions"])
 
-    @_translated
+    @translated
     def history(self, server_id: str) -> tuple[facts.Happened, ...]:
         """Return what was done to a server, newest first, by Nova's own account."""
         listed = self._json(f"/servers/{server_id}/os-instance-actions", {"limit": 100})
         return tuple(facts.happened_from(row) for row in listed["instanceActions"])
 
-    @_translated
+    @translated
     def action(self, server_id: str, request_id: str) -> Act:
         """Return one action with what its host has done."""
         path = f"/servers/{server_id}/os-instance-actions/{request_id}"
@@ -265,7 +271,7 @@ class Cloud:
             actions[n] = self.action(server_id, actions[n].request_id)
         return tuple(actions)
 
-    @_translated
+    @translated
     def console_log(self, server_id: str, *, lines: int = 200) -> str:
         """Return the end of the console log: hostile text."""
         return str(self._act(server_id, {"os-getConsoleOutput": {"length": lines}}).body["output"])
@@ -300,23 +306,36 @@ class Cloud:
 
     # How it is asked --------------------------------------------------------------------------
 
-    @_translated
+    @translated
     def _json(self, path: str, query: dict[str, Any] | None = None) -> dict[str, Any]:
-        return checked(
-            self._connection.compute.get(
-                path,
-                params=query or {},
-                microversion=self.microversion(),
-                timeout=GET_TIMEOUT,
-                **ONCE,
-                log=False,  # at DEBUG keystoneauth prints answers: metadata, console logs
-            )
+        return self._heeded(self._get(path, query or {}))
+
+    def _get(self, path: str, query: dict[str, Any]) -> Any:
+        pause = self._pause_until - time.monotonic()
+        if pause > 0:
+            raise Limited("the cloud asked for a pause", retry_after=pause)
+        return self._connection.compute.get(
+            path,
+            params=query,
+            microversion=self.microversion(),
+            timeout=GET_TIMEOUT,
+            **ONCE,
+            log=False,  # at DEBUG keystoneauth prints answers: metadata, console logs
         )
+
+    def _heeded(self, response: Any) -> dict[str, Any]:
+        """Return the answer to a question; when Nova asks for a pause, none is asked meanwhile."""
+        try:
+            return checked(response)
+        except CloudError as error:
+            if error.retry_after:
+                self._pause_until = time.monotonic() + error.retry_after
+            raise
 
     def _act(self, server_id: str, body: dict[str, Any]) -> "_Answer":
         return self._send("POST", f"/servers/{server_id}/action", body)
 
-    @_translated
+    @translated
     def _send(self, method: str, path: str, body: dict[str, Any] | None = None) -> "_Answer":
         response = self._connection.compute.request(
             path,
@@ -355,30 +374,3 @@ def _from_keystone(error: exceptions.HttpError) -> CloudError:
     if error.http_status == 429:
         return Limited()
     return Silent(f"Keystone: HTTP {error.http_status}")
-
-
-_opened: dict[tuple[int, int], Cloud] = {}
-_opening = threading.Lock()
-
-
-def open_account(account: Any) -> Cloud:
-    """Return this process's connection to a ``CloudAccount``, opened once for each credential.
-
-    Raise ``BadCredentials`` when the credential cannot be unsealed or makes no sense.
-    """
-    key = (account.pk, account.credential_version)
-    with _opening:
-        if key not in _opened:
-            opened = _open(account)
-            for old in [one for one in _opened if one[0] == account.pk]:
-                del _opened[old]  # of a credential that has been replaced
-            _opened[key] = opened
-        return _opened[key]
-
-
-@_translated
-def _open(account: Any) -> Cloud:
-    try:
-        return Cloud(account.credential(), region_name=account.region_name)
-    except CannotOpen as error:
-        raise BadCredentials(str(error)) from None

@@ -1,5 +1,7 @@
 """What can go wrong with a cloud, told by what it means for the call that was sent."""
 
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 
@@ -15,10 +17,13 @@ class CloudError(Exception):
 
     kind = "broken"
 
-    def __init__(self, sentence: str = "", *, request_id: str = "", retry_after: float = 0) -> None:
+    def __init__(
+        self, sentence: str = "", *, request_id: str = "", retry_after: float = 0, status: int = 0
+    ) -> None:
         super().__init__(sentence)
         self.request_id = request_id
         self.retry_after = retry_after
+        self.status = status  # of HTTP; 0 when there was no answer
 
 
 class Invalid(CloudError):
@@ -110,6 +115,7 @@ def checked(response: Any) -> dict[str, Any]:
         _sentence(response),
         request_id=response.headers.get("x-openstack-request-id", ""),
         retry_after=_seconds(response.headers.get("Retry-After", "")),
+        status=response.status_code,
     )
 
 
@@ -131,4 +137,18 @@ def _from_service(response: Any) -> bool:
 
 
 def _seconds(header: str) -> float:
-    return min(float(header), LONGEST_WAIT) if header.isascii() and header.isdigit() else 0.0
+    """Read a Retry-After: seconds, or the moment until which to wait."""
+    if header.isascii() and header.isdigit():
+        return min(float(header), LONGEST_WAIT)
+    moment = moment_of(header)
+    left = (moment - datetime.now(UTC)).total_seconds() if moment else 0.0
+    return min(max(0.0, left), LONGEST_WAIT)
+
+
+def moment_of(header: str) -> datetime | None:
+    """Read a date as HTTP writes it; None for what is none."""
+    try:
+        moment = parsedate_to_datetime(header)
+        return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0009_metadata_hash'),
+        ('instances', '0010_sync'),
         ('teams', '0006_cloud_person'),
     ]
 

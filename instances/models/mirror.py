@@ -23,14 +23,31 @@ class CloudMirror(models.Model):
     account = models.OneToOneField(CloudAccount, on_delete=models.CASCADE, related_name="mirror")
     #: the last time the cloud answered
     synced_at = models.DateTimeField(null=True)
-    #: where the next ``changes-since`` begins, by the cloud's own stamps
-    changes_since = models.DateTimeField(null=True)
-    full_at = models.DateTimeField(null=True)
+    #: how many servers its Nova manages to show at a time
+    page_size = models.PositiveSmallIntegerField(default=200)
     images_at = models.DateTimeField(null=True)
-    next_at = models.DateTimeField(null=True, db_index=True)
-    lease_until = models.DateTimeField(null=True)
+    images_next_at = models.DateTimeField(null=True)
+    images_problem = models.CharField(max_length=20, blank=True)
     problem = models.CharField(max_length=20, blank=True)
     problem_since = models.DateTimeField(null=True)
+    #: tries in a row that failed
+    failures = models.PositiveIntegerField(default=0)
+
+    # Following what changes: see inventory.changes.
+    #: when the newest listing of changes began: every server is known as it was then, or later
+    listed_at = models.DateTimeField(null=True)
+    #: the same moment by the cloud's own clock
+    listed_cloud_at = models.DateTimeField(null=True)
+    #: when, by the cloud's clock, the newest one began that looked back far enough for all clocks
+    changes_since = models.DateTimeField(null=True)
+    next_at = models.DateTimeField(null=True, db_index=True)
+    lease_until = models.DateTimeField(null=True)
+
+    # Reading everything, slowly: see inventory.whole.
+    full_at = models.DateTimeField(null=True)
+    full_next_at = models.DateTimeField(null=True)
+    full_lease_until = models.DateTimeField(null=True)
+
     microversion = models.CharField(max_length=10, blank=True)
     rescues_volume_backed = models.BooleanField(default=False)
     project_id = models.CharField(max_length=64, blank=True)
@@ -113,7 +130,10 @@ class Instance(models.Model):
     launched_at = models.DateTimeField(null=True)
     cloud_updated_at = models.DateTimeField(null=True)
     in_rescue_since = models.DateTimeField(null=True)
+    #: when what these columns say was asked for
     seen_at = models.DateTimeField()
+    #: the newest full listing that showed it
+    listed_at = models.DateTimeField(null=True)
     deleted_at = models.DateTimeField(null=True)
     search_text = models.TextField(blank=True)
 

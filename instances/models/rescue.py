@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from instances.models.snapshot import Snapshot
 
 LEASE = timedelta(seconds=20)
+#: so many servers at work in one account are followed by one listing, not each by its own looks
+CROWD = 5
+AT_WORK = frozenset({State.WAITING, State.EXIT_WAITING})  # Nova said yes, the host has it
 PASSWORD_LIVES = timedelta(hours=24)
 SHOWN_AFTER_END = timedelta(hours=24)
 
@@ -47,6 +50,15 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         free = Q(lease_until=None) | Q(lease_until__lt=now)
         connected = Q(instance__account__disconnected_at=None)
         return self.open().filter(free, connected, next_at__lte=now)
+
+    def moving(self, account_id: int) -> "RescueQuerySet":
+        """Keep an account's open rows that do not rest."""
+        return self.open().filter(instance__account_id=account_id).exclude(next_at=None)
+
+    def crowded(self, account_id: int) -> bool:
+        """Tell whether so many of an account's servers are at work that one listing is cheaper."""
+        at_work = self.filter(instance__account_id=account_id, state__in=AT_WORK)
+        return at_work[:CROWD].count() == CROWD
 
     def with_password_older_than(self, moment: datetime) -> "RescueQuerySet":
         """Keep rows whose password is too old; one still on its way to the machine stays."""
@@ -102,6 +114,8 @@ class Rescue(models.Model):
     version = models.PositiveIntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     next_at = models.DateTimeField(null=True, db_index=True)
+    #: when its server was last asked for, on its own
+    looked_at = models.DateTimeField(null=True)
     #: where an exit or reboot that cannot be asked for goes back to
     fallback = models.CharField(max_length=20, default=State.EXPIRED)
 

@@ -33,6 +33,8 @@ PATIENCE = 60.0  # seconds after the last kill in which everything has to be set
 class Parts:
     """Redis, the demo cloud, a doomed worker and beat, in a folder of their own."""
 
+    app = "tests.chaos.doomed"
+
     def __init__(self, folder: Path, servers: int) -> None:
         self.folder = folder
         self.redis = RedisServer(folder)
@@ -86,7 +88,7 @@ class Parts:
         if self.worker is not None:
             self.kills += 1
         self.worker = self.spawn(
-            "celery", "-A", "tests.chaos.doomed", "worker", "-c", "2", "-l", "warning",
+            "celery", "-A", self.app, "worker", "-c", "2", "-l", "warning",
             "--without-mingle", "--without-gossip",
         )  # fmt: skip
 

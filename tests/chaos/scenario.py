@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def play(parts: "Parts", points: list[str], patience: float) -> dict[str, Any]:
     """Rescue every server, then exit every one, each with a kill at another point."""
-    alice = _prepare(parts)
+    alice = prepare(parts)
     instances = list(Instance.objects.order_by("name")[: len(points)])
     image = rescue.picker_for(instances[0]).preselected
     assert image is not None
@@ -58,7 +58,8 @@ def _die_alone(parts: "Parts", row: Rescue, point: str) -> None:
         time.sleep(0.1)
 
 
-def _prepare(parts: "Parts") -> User:
+def prepare(parts: "Parts") -> User:
+    """Make the database, a team and its account, read once; return the owner."""
     call_command("migrate", verbosity=0)
     printed = subprocess.run(
         [sys.executable, "-m", "democloud", "--print-credentials", "--port", str(parts.port)],
@@ -130,4 +131,4 @@ def _fresh(instance: Instance) -> Instance:
     return Instance.objects.select_related("account__team").get(pk=instance.pk)
 
 
-__all__ = ["CloudAccount", "play"]
+__all__ = ["CloudAccount", "play", "prepare"]

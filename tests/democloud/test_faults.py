@@ -258,6 +258,21 @@ def test_neutron_away_nova_misses_it(demo: Demo) -> None:
     assert demo.actions("web-1")[0]["message"] == "Error"
 
 
+def test_a_list_that_is_too_long(demo: Demo) -> None:
+    demo.knobs(longest_list=3)
+
+    assert demo.ask("GET", "/servers/detail?limit=4").status_code == 500
+    assert len(demo.ask("GET", "/servers/detail?limit=3").json()["servers"]) == 3
+    assert demo.ask("GET", "/servers").status_code == 200
+
+
+def test_nova_asks_for_a_pause(demo: Demo) -> None:
+    demo.knobs(nova_limit_seconds=7)
+
+    answer = demo.ask("GET", "/servers")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (429, "7")
+
+
 def test_all_tokens_expire_once(demo: Demo) -> None:
     old = demo.token()
     demo.knobs(token_expired=True)
@@ -282,6 +297,7 @@ def test_tokens_live_as_long_as_told(demo: Demo) -> None:
         ({"rescue_secs": 1}, "there is no knob 'rescue_secs'"),
         ({"rescue_seconds": -1}, "rescue_seconds is a number of seconds"),
         ({"rescue_seconds": "1"}, "rescue_seconds is a number of seconds"),
+        ({"longest_list": "1"}, "longest_list is a number of servers"),
         ({"nova_down": "maybe"}, "nova_down is null or one of 503, drop, hang, slow"),
         ({"servers": {"web-1": {"explode": True}}}, "no such fault: explode"),
         ({"servers": {"web-1": True}}, "servers is {id, name or *"),

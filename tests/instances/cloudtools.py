@@ -28,7 +28,8 @@ class DemoCloud:
 
     def calm(self) -> None:
         down = {f"{name}_down": None for name in ("keystone", "nova", "glance", "neutron")}
-        self.knobs(servers={}, rescue_seconds=0, unrescue_seconds=0, pickup_seconds=0, **down)
+        times = {f"{name}_seconds": 0 for name in ("rescue", "unrescue", "pickup", "nova_limit")}
+        self.knobs(servers={}, longest_list=0, **times, **down)
 
     def outside(self, server: str, action: str, *, admin: bool = False, **value: Any) -> None:
         self._demo("POST", f"outside/{server}/{action}", json=value, params={"admin": "1"} if admin

@@ -37,11 +37,11 @@ def demo(democloud: str) -> DemoCloud:
 @pytest.fixture
 def fresh_connections() -> Iterator[None]:
     """Forget the connections of other tests, whose accounts had the same ids."""
-    from instances.cloud import door
+    from instances.cloud import opening
 
-    door._opened.clear()
+    opening._opened.clear()
     yield
-    door._opened.clear()
+    opening._opened.clear()
 
 
 @pytest.fixture

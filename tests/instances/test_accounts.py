@@ -436,7 +436,8 @@ def test_not_while_a_rescue_needs_it(start, alice):
 
 def test_a_rescue_of_somebody_else_does_not_hold_it(connected, alice):
     inventory.sync(connected.pk)
-    driver.heard_of(connected.pk, set(Instance.objects.values_list("pk", flat=True)))
+    driver.wake(set(Instance.objects.values_list("pk", flat=True)))
+    driver.adopt(connected.pk)
     assert Rescue.objects.filter(state="EXTERNAL").exists()
     accounts.disconnect(account=connected, by=alice)
     assert not Rescue.objects.in_panel_of(alice).exists() and driver.due() == []

@@ -11,7 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from instances import cloud as door_package
-from instances.cloud import BadCredentials, Cloud, CloudError, Gone, Invalid, TooOld, door
+from instances.cloud import (
+    BadCredentials,
+    Cloud,
+    CloudError,
+    Gone,
+    Invalid,
+    TooOld,
+    door,
+    listing,
+    open_account,
+)
 from instances.cloud.errors import LONGEST_WAIT
 from instances.cloud.facts import act_from, image_from, server_from
 from tests.instances.fakehttp import fake_cloud
@@ -197,12 +207,12 @@ def test_the_next_page_is_not_fetched_from_another_host(fake):
 
 
 def test_a_listing_without_end_is_left(fake, monkeypatch):
-    monkeypatch.setattr(door, "MOST_PAGES", 3)
+    monkeypatch.setattr(listing, "MOST_SERVERS", 3)
     fake.answer(
         "/compute/v2.1/servers/detail", 200, {"servers": [RAW_SERVER], "servers_links": ["more"]}
     )
     with pytest.raises(CloudError):
-        list(opened(fake).servers())
+        list(opened(fake).server_pages())
     assert fake.count("GET", "/compute/v2.1/servers/detail") == 3
 
 
@@ -246,25 +256,25 @@ def test_a_nova_that_is_too_old(fake):
 
 
 def test_an_account_is_opened_once_and_anew_with_a_new_credential(account, credential):
-    first = door.open_account(account)
-    assert door.open_account(account) is first
+    first = open_account(account)
+    assert open_account(account) is first
     account.keep_credential(credential("acme"))
-    assert door.open_account(account) is not first
+    assert open_account(account) is not first
 
 
 def test_a_credential_whose_key_is_gone(account, settings):
     settings.ENCRYPTION_KEYS = [b"n" * 32]
     with pytest.raises(BadCredentials):
-        door.open_account(account)
+        open_account(account)
 
 
 def test_a_credential_that_makes_no_sense(account):
     account.keep_credential({"auth_type": "v3applicationcredential", "auth": {"shoe": "size"}})
     with pytest.raises(CloudError):
-        door.open_account(account)
+        open_account(account)
     account.keep_credential({"auth_type": "no-such-plugin", "auth": {}})
     with pytest.raises(CloudError):
-        door.open_account(account)
+        open_account(account)
 
 
 def test_clouds_yaml_is_read_as_every_client_reads_it(tmp_path, monkeypatch):
@@ -380,7 +390,7 @@ def test_no_answer_raises_anything_but_ours(body):
     cloud = answering(body)
     for ask in (
         lambda: cloud.look("s-1"),
-        lambda: list(cloud.servers()),
+        lambda: list(cloud.server_pages()),
         cloud.images,
         lambda: cloud.rescue("s-1", image_ref="i", password="p"),
         lambda: cloud.unrescue("s-1"),

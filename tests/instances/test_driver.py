@@ -421,7 +421,7 @@ def test_exited_and_rescued_again_outside(demo, start, synced):
         _wait_for(demo, "web-1", then)
     row = once_more(row)
     assert row.state == S.ENDED_OUTSIDE
-    (external,) = driver.heard_of(synced.pk, {row.instance_id})
+    (external,) = driver.adopt(synced.pk)
     assert once_more(Rescue.objects.get(pk=external)).state == S.EXTERNAL
 
 
@@ -494,9 +494,9 @@ def test_a_password_whose_key_is_gone_ends_the_doubt(demo, start, settings):
     driver.step(row.pk)
     settings.ENCRYPTION_KEYS = [b"k" * 32]
     sealed_for_account = row.instance.account.credential_version
-    from instances.cloud import door
+    from instances.cloud import opening
 
-    assert (row.instance.account_id, sealed_for_account) in door._opened
+    assert (row.instance.account_id, sealed_for_account) in opening._opened
     row = drive(row, seconds=10)
     assert (row.state, row.failure_code) == (S.FAILED_CLEAN, "key_gone")
 

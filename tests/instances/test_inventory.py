@@ -1,13 +1,17 @@
 """The mirror against a cloud over HTTP: what it shows, how it follows, and what it costs."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
 
-from instances import driver, events, inventory
+from instances import driver, events, inventory, pace, sight
 from instances.cloud import Broken, Cloud
 from instances.cloud.facts import server_from
+from instances.cloud.listing import Page
+from instances.inventory import due, whole
+from instances.inventory.keep import keep, mark_missing
 from instances.lifecycle import State
 from instances.models import CloudMirror, Image, Instance, Rescue
 from instances.models.clock import now
@@ -25,7 +29,7 @@ def mirror_of(account):
 
 
 def sync_again(account, *, full=False):
-    changes = {"full_at": now() - timedelta(hours=1)} if full else {}
+    changes = {"full_next_at": None} if full else {}
     CloudMirror.objects.filter(account=account).update(next_at=now(), **changes)
     return inventory.sync(account.pk)
 
@@ -104,8 +108,7 @@ def test_a_server_deleted_in_rescue_ends_its_rescue(demo, start, synced):
 def test_a_rename_is_followed_and_found(demo, synced, instance_named):
     web = instance_named("web-1")
     renamed = server_from(_raw(web, name="new-name\x00"))
-    mirror = mirror_of(synced)
-    inventory._sync_servers(mirror, [renamed], now())
+    keep(mirror_of(synced), [renamed], now())
     web.refresh_from_db()
     assert web.name == "new-name"
     assert Instance.objects.matching("NEW-NAME").get() == web
@@ -123,9 +126,9 @@ def test_a_server_whose_cell_is_down_keeps_what_was_known(demo, synced, instance
     web = instance_named("web-1")
     bare = server_from({"id": web.server_id, "status": "UNKNOWN"})
     stranger = server_from({"id": "never-seen", "status": "UNKNOWN"})
-    mirror = mirror_of(synced)
-    found = inventory._sync_servers(mirror, [bare, stranger], now())
-    assert not found.changed and found.shown == {web.pk}
+    began = now()
+    keep(mirror_of(synced), [bare, stranger], began, listed_at=began)
+    mark_missing(mirror_of(synced), began, now())
     assert instance_named("web-1").status == "ACTIVE"
     assert not Instance.objects.filter(server_id="never-seen").exists()
 
@@ -135,10 +138,10 @@ def test_an_older_listing_does_not_undo_what_a_look_showed(demo, synced, instanc
     web = instance_named("web-1")
     listed = server_from(_raw(web, status="RESCUE", **{"OS-EXT-STS:vm_state": "rescued"}))
     began = now()
-    driver.mirror(web, server_from(_raw(web)))
-    inventory._sync_servers(mirror_of(synced), [listed], began)
+    sight.mirror(web, server_from(_raw(web)), now())
+    keep(mirror_of(synced), [listed], began)
     assert instance_named("web-1").vm_state == "active"
-    assert driver._adopt(synced.pk) == []
+    assert driver.adopt(synced.pk) == []
 
 
 def test_an_outage_is_shown_and_passes(demo, synced, published):
@@ -149,7 +152,7 @@ def test_an_outage_is_shown_and_passes(demo, synced, published):
     assert mirror.problem == "broken" and mirror.problem_since and mirror.problem_sentence
     assert mirror.synced_at == seen_before and mirror.lease_until is None
     assert [f"account:{synced.pk}", "list"] in published
-    assert timedelta() < mirror.next_at - now() <= inventory.AFTER_PROBLEM
+    assert timedelta() < mirror.next_at - now() <= timedelta(seconds=pace.FIRST)
     demo.calm()
     sync_again(synced)
     mirror = mirror_of(synced)
@@ -159,7 +162,7 @@ def test_an_outage_is_shown_and_passes(demo, synced, published):
 def test_glance_down_does_not_stop_the_servers(demo, synced, instance_named):
     demo.knobs(glance_down="503")
     demo.outside("web-1", "lock")
-    CloudMirror.objects.update(images_at=None)
+    CloudMirror.objects.update(images_next_at=None)
     sync_again(synced)
     assert instance_named("web-1").locked
     assert mirror_of(synced).problem == "broken"
@@ -207,12 +210,12 @@ def test_the_pace_follows_who_watches_and_what_moves(demo, synced, start, monkey
         sync_again(synced)
         return mirror_of(synced).next_at - now()
 
-    assert pace() > timedelta(seconds=50)
+    assert pace() > timedelta(seconds=45)
     watched.add(synced.team_id)
-    assert pace() <= inventory.WATCHED_PACE
+    assert pace() <= due.WATCHED_PACE
     watched.clear()
     start()
-    assert pace() <= inventory.WATCHED_PACE
+    assert pace() <= due.WATCHED_PACE
 
 
 def test_who_opens_a_page_wakes_a_quiet_account(demo, synced, monkeypatch):
@@ -242,7 +245,7 @@ def test_images_are_replaced(demo, synced):
     kept = Image.objects.filter(account=synced).first()
     Image.objects.create(account=synced, image_id="gone", status="active", visibility="public")
     Image.objects.filter(pk=kept.pk).update(name="old name")
-    CloudMirror.objects.update(images_at=None)
+    CloudMirror.objects.update(images_next_at=None)
     sync_again(synced)
     assert not Image.objects.filter(image_id="gone").exists()
     kept.refresh_from_db()
@@ -285,7 +288,7 @@ def test_five_hundred_servers_come_in_pages(many, django_assert_max_num_queries,
     with django_assert_max_num_queries(40):
         sync_again(many, full=True)
     # A cloud may cap its pages below what we ask for.
-    monkeypatch.setattr("instances.cloud.door.PAGE", 100)
+    monkeypatch.setattr("instances.inventory.whole.PAGE", 100)
     sync_again(many, full=True)
     assert shown(many).count() == 500
 
@@ -293,11 +296,12 @@ def test_five_hundred_servers_come_in_pages(many, django_assert_max_num_queries,
 def test_a_listing_that_breaks_off_deletes_nothing(demo, synced, monkeypatch):
     count = shown(synced).count()
 
-    def breaks_off(self, **_since):
-        yield server_from(_raw(Instance.objects.first()))
+    def breaks_off(self, **_asked):
+        one = server_from(_raw(Instance.objects.first()))
+        yield Page([one], more=True, size=1, asked=time.monotonic())
         raise Broken("cut")
 
-    monkeypatch.setattr(Cloud, "servers", breaks_off)
+    monkeypatch.setattr(Cloud, "server_pages", breaks_off)
     sync_again(synced, full=True)
     assert shown(synced).count() == count
 
@@ -312,26 +316,32 @@ def test_hostile_texts_are_stored_as_text(demo, synced, instance_named, text):
                flavor={"original_name": text, "ram": 10**30, "disk": -5},
                addresses={text: [{"addr": text, "version": 4}]},
                **{"OS-EXT-STS:task_state": text})  # fmt: skip
-    inventory._sync_servers(mirror_of(synced), [server_from(raw)], now())
+    keep(mirror_of(synced), [server_from(raw)], now())
     web.refresh_from_db()
     assert "\x00" not in json.dumps(web.addresses) + web.name + web.key_name + web.fault
     assert len(web.name) <= 255 and len(web.key_name) <= 255
 
 
-def test_a_long_listing_keeps_its_lease(demo, synced, monkeypatch):
-    leases = []
-    keep = inventory._keep
+def test_a_long_listing_keeps_its_lease(many, monkeypatch):
+    monkeypatch.setattr(whole, "PAGE", 100)
+    left = []
 
-    def slow_keep(mirror, *rest):
-        CloudMirror.objects.filter(pk=mirror.pk).update(lease_until=None)  # it ran out meanwhile
-        keep(mirror, *rest)
+    def see_lease(mirror, *rest, **more):
+        left.append(mirror_of(many).full_lease_until)
+        return keep(mirror, *rest, **more)
 
-    def see_lease(mirror, *_rest):
-        leases.append(CloudMirror.objects.get(pk=mirror.pk).lease_until)
-        return set()
+    monkeypatch.setattr(whole, "keep", see_lease)
+    inventory.sync(many.pk)
+    assert len(left) == 6 and left == sorted(set(left))
 
-    monkeypatch.setattr(inventory, "_keep", slow_keep)
-    monkeypatch.setattr(inventory, "_mark_missing", see_lease)
-    CloudMirror.objects.filter(account=synced).update(full_at=None, next_at=None)
-    inventory.sync(synced.pk)
-    assert leases and all(leases)
+
+def test_who_lost_the_lease_writes_no_more(many, monkeypatch):
+    def lose_it(mirror, *rest, **more):
+        CloudMirror.objects.update(full_lease_until=now() + timedelta(seconds=99))
+        return keep(mirror, *rest, **more)
+
+    monkeypatch.setattr(whole, "keep", lose_it)
+    assert inventory.read_all(many.pk) == []
+    mirror = mirror_of(many)
+    assert not mirror.first_sync_done and mirror.full_lease_until > now()
+    assert shown(many).count() == 200  # the page it had in hand

@@ -189,7 +189,7 @@ def test_a_catalog_that_leads_inside_is_not_followed(fake):
     ]
     # The same for what the synchroniser and the driver ask.
     cloud = Cloud(credential(f"{fake.url}/v3"), region_name="R")
-    for ask in (lambda: list(cloud.servers()), lambda: cloud.look("s-1"),
+    for ask in (lambda: list(cloud.server_pages()), lambda: cloud.look("s-1"),
                 lambda: cloud.rescue("s-1", image_ref="i", password="p")):  # fmt: skip
         with pytest.raises(Refused) as caught:
             ask()
@@ -211,7 +211,7 @@ def test_discovery_that_leads_elsewhere_is_not_followed(fake):
         "id": "v2.1", "status": "CURRENT", "version": "2.96", "min_version": "2.1", "links": links,
     }})  # fmt: skip
     with pytest.raises(CloudError):
-        list(Cloud(credential(f"{fake.url}/v3"), region_name="R").servers())
+        list(Cloud(credential(f"{fake.url}/v3"), region_name="R").server_pages())
 
 
 def test_no_proxy_and_no_netrc(fake, monkeypatch, tmp_path):

@@ -1,0 +1,83 @@
+"""Which accounts to read now: sooner when somebody watches or something moves."""
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, Q
+
+from instances import events, pace
+from instances.models import CloudMirror, Rescue
+from instances.models.clock import now as clock_now
+from teams.models import CloudAccount
+
+#: a crowd of rescues: each server's state is known to within a second
+CLOSE_PACE = timedelta(seconds=0.8)
+WATCHED_PACE = timedelta(seconds=2.5)
+IDLE_PACE = timedelta(seconds=60)
+FULL_EVERY = timedelta(minutes=15)
+FULL_EVERY_IDLE = timedelta(hours=1)
+
+
+def due_accounts() -> list[int]:
+    """Return the accounts to ask for changes now."""
+    now = clock_now()
+    _give_mirrors()
+    free = _free("lease_until", now)
+    watched = _watched_and_quiet(free, now)
+    # Whoever follows them looks at the row's time, as everybody does.
+    CloudMirror.objects.filter(account_id__in=watched, next_at__gt=now).update(next_at=now)
+    due = free.filter(Q(next_at=None) | Q(next_at__lte=now))
+    return sorted(set(due.values_list("account_id", flat=True)))
+
+
+def due_for_all() -> list[int]:
+    """Return the accounts to read whole now; those nobody needs wait for an hour."""
+    now = clock_now()
+    _give_mirrors()
+    due = _free("full_lease_until", now).filter(Q(full_next_at=None) | Q(full_next_at__lte=now))
+    at_once = Q(full_at=None) | Q(full_next_at=None) | Q(full_at__lte=now - FULL_EVERY_IDLE)
+    found = set(due.filter(at_once).values_list("account_id", flat=True))
+    teams = dict(due.exclude(at_once).values_list("account_id", "account__team_id"))
+    watched = events.watched_teams(set(teams.values()))
+    return sorted(found | {account for account, team in teams.items() if team in watched})
+
+
+def overdue_for(rescue_id: uuid.UUID) -> int | None:
+    """Return the account of a rescue in a crowd, when its listing is late."""
+    now = clock_now()
+    late = _free("lease_until", now).filter(
+        next_at__lte=now, changes_since__isnull=False, account__instances__rescues=rescue_id
+    )
+    account_id = late.values_list("account_id", flat=True).first()
+    crowded = account_id is not None and Rescue.objects.crowded(account_id)
+    return account_id if crowded else None
+
+
+def pace_of(mirror: CloudMirror) -> float:
+    """Return the seconds from one look at an account to the next."""
+    if Rescue.objects.crowded(mirror.account_id):
+        return pace.spread(CLOSE_PACE.total_seconds())
+    watched = events.watched_teams([mirror.account.team_id])
+    active = watched or Rescue.objects.moving(mirror.account_id).exists()
+    return pace.spread((WATCHED_PACE if active else IDLE_PACE).total_seconds())
+
+
+def _give_mirrors() -> None:
+    bare = CloudAccount.objects.connected().filter(mirror=None)
+    CloudMirror.objects.bulk_create(
+        [CloudMirror(account=account) for account in bare], ignore_conflicts=True
+    )
+
+
+def _free(lease: str, now: datetime) -> Any:
+    free = Q(**{lease: None}) | Q(**{f"{lease}__lt": now})
+    return CloudMirror.objects.filter(free, account__disconnected_at=None)
+
+
+def _watched_and_quiet(free: Any, now: datetime) -> set[int]:
+    """Accounts that were left to the idle pace and that somebody has begun to watch since."""
+    quiet = free.filter(problem=F("images_problem"), synced_at__lt=now - WATCHED_PACE)
+    teams = dict(quiet.values_list("account_id", "account__team_id"))
+    watched = events.watched_teams(set(teams.values()))
+    return {account for account, team in teams.items() if team in watched}

@@ -1,0 +1,24 @@
+"""When to ask again: not in step with others, and ever more rarely while nothing answers."""
+
+import random
+
+FIRST, LONGEST = 15.0, 120.0  # seconds between tries at a cloud that fails
+SPREAD = 0.2  # of the time
+
+_dice = random.SystemRandom()
+
+
+def spread(seconds: float) -> float:
+    """Return somewhat less, each time another: a thousand accounts must not ask at once."""
+    return seconds * _dice.uniform(1 - SPREAD, 1)
+
+
+def no_sooner(seconds: float) -> float:
+    """Return somewhat more than a cloud told us to wait."""
+    return seconds * _dice.uniform(1, 1 + SPREAD)
+
+
+def back_off(failures: int, *, retry_after: float = 0.0) -> float:
+    """Return the wait after so many failures in a row: each time twice as long, up to minutes."""
+    grown = FIRST * 2 ** min(max(failures, 1) - 1, 10)
+    return max(spread(min(grown, LONGEST)), no_sooner(retry_after))

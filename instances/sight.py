@@ -1,0 +1,124 @@
+"""What is known of a rescue's server, and as of when.
+
+There are two sources. A look of the rescue's own asks the cloud for the server and what was done
+to it. Where many servers of an account are at work, one listing shows them all, and the mirror
+tells of each what that listing showed. The second source never decides anything: it only says
+that a server is still at work, so that there is nothing to look for yet.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from instances import events, lifecycle, pace
+from instances.cloud import Cloud, Server
+from instances.lifecycle import Call, Phase, Seen, State
+from instances.models import CloudMirror, Instance, Rescue
+from instances.models.clock import now as clock_now
+from instances.models.mirror import facts_of
+from instances.models.rescue import AT_WORK
+
+TASKS = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
+#: older than this, a listing does not tell whether a server is at work now
+FRESH = timedelta(seconds=3)
+#: no listing for so long: whoever follows the account is not there, each looks for itself
+ABANDONED = timedelta(seconds=6)
+#: whatever the listings say: whether its host has begun, only an own look tells
+LOOK_ANYWAY = timedelta(seconds=30)
+UNTIL_HEARD, UNTIL_LISTED = 15.0, 1.0  # seconds
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a server was like at some moment, or later."""
+
+    seen: Seen
+    as_of: datetime
+    server: Server | None = None
+    #: seconds in which there is nothing to decide: others listen for this server
+    wait: float = 0.0
+
+
+def of(rescue: Rescue, cloud: Cloud) -> Sight:
+    """Return what is known of a rescue's server, from the mirror if that is enough."""
+    phase = lifecycle.phase_of(State(rescue.state))
+    if phase is not None and rescue.state in AT_WORK:
+        shared = _shared(rescue, phase)
+        if shared is not None:
+            return shared
+    began = clock_now()
+    server, seen = _own(rescue, phase, cloud)
+    return Sight(seen, began, server)
+
+
+def _own(rescue: Rescue, phase: Phase | None, cloud: Cloud) -> tuple[Server | None, Seen]:
+    """Ask the cloud no more than the next decision needs: most looks find it still at work."""
+    if phase is None:
+        return cloud.look(rescue.instance.server_id)
+    waited = clock_now() - (rescue.called_at or rescue.asked_at)
+    started = rescue.host_started_at is not None or phase.call is Call.UNRESCUE
+    brief = rescue.state == phase.waiting and started and waited < lifecycle.HOST_SILENT_AFTER
+    return cloud.look(
+        rescue.instance.server_id,
+        briefly_while=TASKS.get(phase.call, "") if brief else "",
+        events=rescue.state != phase.requested,
+    )
+
+
+def _shared(rescue: Rescue, phase: Phase) -> Sight | None:
+    """Return what the account's listings show; None when an own look is due."""
+    account_id, called_at = rescue.instance.account_id, rescue.called_at
+    if called_at is None or not Rescue.objects.crowded(account_id):
+        return None
+    # One statement: the rows were written before the mirror said that they were listed.
+    row = Instance.objects.filter(pk=rescue.instance_id, deleted_at=None).values(
+        "vm_state", "task_state", "locked", "seen_at", "account__mirror__listed_at"
+    ).first()  # fmt: skip
+    now = clock_now()
+    listed_at = row and row["account__mirror__listed_at"]
+    if row is None:
+        return None
+    if listed_at is None or now - listed_at > ABANDONED:
+        _ask_for_listing(account_id, now)  # it may only have been idle
+        return None
+    if now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
+        return None
+    seen = Seen(row["vm_state"], row["task_state"], row["locked"])
+    as_of = max(listed_at, row["seen_at"])
+    if as_of <= called_at or now - as_of > FRESH:
+        _ask_for_listing(account_id, now)
+        return Sight(seen, as_of, wait=UNTIL_LISTED)
+    if seen.task_state != TASKS[phase.call]:
+        return None
+    return Sight(seen, as_of, wait=pace.spread(UNTIL_HEARD))
+
+
+def _ask_for_listing(account_id: int, now: datetime) -> None:
+    soon = now + timedelta(seconds=UNTIL_LISTED)
+    late = CloudMirror.objects.filter(account_id=account_id, problem="", next_at__gt=soon)
+    late.update(next_at=now)
+
+
+def outdated(rescue: Rescue, seen: Seen) -> bool:
+    """Tell whether the mirror has heard of another state of the server meanwhile."""
+    row = Instance.objects.filter(pk=rescue.instance_id, deleted_at=None)
+    states = row.values_list("vm_state", "task_state").first()
+    return states is not None and states != (seen.vm_state, seen.task_state)
+
+
+def mirror(instance: Instance, server: Server | None, as_of: datetime) -> None:
+    """Write what a look showed into the mirror, and tell the pages when it differs."""
+    if server is None:
+        facts: dict[str, Any] = {"deleted_at": as_of, "seen_at": as_of}
+    elif server.name is None:
+        return  # its cell is down: what we knew is better than what Nova says
+    else:
+        facts = facts_of(server, image_names={server.image_id: instance.image_name}, seen_at=as_of)
+    shown = ("status", "task_state", "locked", "deleted_at", "fault")
+    differs = any(name in facts and getattr(instance, name) != facts[name] for name in shown)
+    # Not over what a listing that began later has shown.
+    Instance.objects.filter(pk=instance.pk, seen_at__lte=as_of).update(**facts)
+    for name, value in facts.items():
+        setattr(instance, name, value)
+    if differs:
+        events.changed(instance.account.team_id, [f"instance:{instance.pk}"])

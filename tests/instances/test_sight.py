@@ -1,0 +1,296 @@
+"""Many rescues at once: one listing tells of all, and decides nothing."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from instances import driver, events, inventory, rescue, sight, tasks
+from instances.lifecycle import State
+from instances.models import CloudMirror, Instance, Rescue
+from instances.models.clock import now
+from instances.models.rescue import CROWD
+from teams.models import CloudAccount
+from tests.instances.cloudtools import DemoCloud
+from tests.services import running_democloud, wait_until
+
+S = State
+
+
+@pytest.fixture(autouse=True)
+def nobody_watches(monkeypatch):
+    monkeypatch.setattr(events, "watched_teams", lambda ids: set())
+
+
+@pytest.fixture(scope="module")
+def host_url():
+    with running_democloud("--seed", "many:12") as url:
+        yield url
+
+
+@pytest.fixture
+def host(host_url):
+    """Give a cloud whose host keeps at it until it is told otherwise."""
+    cloud = DemoCloud(host_url)
+    cloud.reset()
+    cloud.calm()
+    cloud.knobs(servers={"*": {"host_silent": True}})
+    return cloud
+
+
+@pytest.fixture
+def account(teams, credential, fresh_connections, host):
+    given = credential("acme")
+    given["auth"]["auth_url"] = host.auth_url
+    account = CloudAccount.objects.create(team=teams.acme, name="Many", region_name="Demo-GRA")
+    account.keep_credential(given)
+    inventory.due_accounts()
+    inventory.sync(account.pk)
+    return account
+
+
+@pytest.fixture
+def at_work(account, alice):
+    """Ask for as many rescues, and let Nova accept them."""
+
+    def begin(count=CROWD):
+        rows = []
+        for instance in Instance.objects.order_by("name")[:count]:
+            ref = rescue.picker_for(instance).preselected.ref
+            row = rescue.start(
+                instance=instance, image_ref=ref, by=alice, idempotency_key=uuid.uuid4()
+            )
+            driver.step(row.pk)
+            rows.append(Rescue.objects.get(pk=row.pk))
+        assert {row.state for row in rows} == {S.WAITING}
+        return rows
+
+    return begin
+
+
+def follow(account):
+    CloudMirror.objects.filter(account=account).update(next_at=now())
+    return inventory.follow(account.pk)
+
+
+def step(row, **changes):
+    """Step a rescue now; return its wait."""
+    Rescue.objects.filter(pk=row.pk).update(next_at=now(), **changes)
+    return driver.step(row.pk)
+
+
+def all_are(cloud, rows, state):
+    """Wait until the cloud has done what these rescues asked for."""
+    names = [row.instance.name for row in rows]
+    wait_until(lambda: {cloud.server(one)["vm_state"] for one in names} == {state}, state, 5)
+
+
+class Count:
+    def __init__(self, cloud):
+        self.cloud, self.read = cloud, len(cloud.requests())
+
+    def __call__(self):
+        new = self.cloud.requests()[self.read :]
+        self.read += len(new)
+        return len(new)
+
+
+def test_a_crowd_is_told_by_one_listing(account, host, at_work):
+    rows = at_work(12)
+    follow(account)
+    asked = Count(host)
+    for _second in range(5):
+        follow(account)
+        for row in rows:
+            assert step(row) > 10
+    assert asked() == 5
+    assert {Rescue.objects.get(pk=row.pk).state for row in rows} == {S.WAITING}
+
+
+def test_a_few_look_for_themselves(account, host, at_work):
+    rows = at_work(CROWD - 1)
+    follow(account)
+    asked = Count(host)
+    for row in rows:
+        assert step(row) < 1
+    assert asked() >= len(rows)
+
+
+def test_the_end_is_heard_and_looked_at(account, host, at_work):
+    rows = at_work()
+    follow(account)
+    for row in rows:
+        step(row)
+    assert all(Rescue.objects.get(pk=row.pk).next_at > now() + timedelta(seconds=9) for row in rows)
+    assert follow(account).woken == []
+    host.calm()
+    all_are(host, rows, "rescued")
+    woken = set(follow(account).woken)
+    assert woken == {row.pk for row in rows}
+    asked = Count(host)
+    for pk in woken:
+        driver.step(pk)
+    assert {Rescue.objects.get(pk=row.pk).state for row in rows} == {S.READY}
+    assert asked() == 2 * len(rows)  # the server, and what was done to it
+
+
+def test_what_the_mirror_says_decides_nothing(account, host, at_work):
+    """A row that says rescued, however fresh, makes the rescue look; only Nova makes it ready."""
+    row, *_others = at_work()
+    follow(account)
+    Instance.objects.filter(pk=row.instance_id).update(
+        vm_state="rescued", task_state=None, seen_at=now()
+    )
+    asked = Count(host)
+    assert step(row) is not None
+    assert asked() >= 1
+    row.refresh_from_db()
+    assert row.state == S.WAITING and row.instance.task_state == "rescuing"
+
+
+def test_what_was_listed_before_the_call_does_not_count(account, host, at_work):
+    row, *_others = at_work()
+    follow(account)
+    CloudMirror.objects.update(next_at=now() + timedelta(seconds=30))
+    asked = Count(host)
+    assert step(row, called_at=now()) == sight.UNTIL_LISTED
+    assert asked() == 0
+    assert CloudMirror.objects.get(account=account).next_at <= now()  # a listing is asked for
+    follow(account)
+    assert step(row) > 10
+
+
+def test_when_nobody_lists_each_looks_for_itself(account, host, at_work):
+    row, *_others = at_work()
+    follow(account)
+    long_ago = now() - sight.ABANDONED - timedelta(seconds=1)
+    idle = now() + timedelta(seconds=50)
+    CloudMirror.objects.update(listed_at=long_ago, next_at=idle)
+    asked = Count(host)
+    assert step(row) < 1
+    assert asked() >= 1
+    assert CloudMirror.objects.get(account=account).next_at <= now()  # and the lister is called
+
+
+def test_now_and_then_each_looks_for_itself(account, host, at_work):
+    """Only so is it known whether its host has begun."""
+    row, *_others = at_work()
+    follow(account)
+    asked = Count(host)
+    ago = now() - sight.LOOK_ANYWAY - timedelta(seconds=1)
+    step(row, called_at=ago, looked_at=None)
+    assert asked() == 3
+    follow(account)
+    step(row)
+    assert asked() == 1  # the listing; the look was just now
+
+
+def test_a_host_that_is_silent_is_told_in_a_crowd_too(account, host, at_work):
+    row, *_others = at_work()
+    ago = now() - timedelta(minutes=3)
+    step(row, called_at=ago, looked_at=None)
+    row.refresh_from_db()
+    assert row.obstacle == "host_silent"
+    follow(account)
+    step(row)
+    row.refresh_from_db()
+    assert row.obstacle == "host_silent"
+
+
+def test_a_change_between_the_look_and_the_wait_is_not_lost(account, host, at_work, monkeypatch):
+    """The listing wakes the rescue while its step still holds it, and overwrites the time."""
+    row, *_others = at_work()
+    follow(account)
+    move = Rescue.move
+
+    def heard_first(self, *given, **changes):
+        monkeypatch.setattr(Rescue, "move", move)
+        host.calm()
+        all_are(host, [row], "rescued")
+        assert row.pk in follow(account).woken
+        return move(self, *given, **changes)
+
+    listen = driver._listen
+
+    def slow_listen(*given):
+        monkeypatch.setattr(Rescue, "move", heard_first)
+        return listen(*given)
+
+    monkeypatch.setattr(driver, "_listen", slow_listen)
+    assert step(row) == 0.0
+    assert row.pk in driver.due()
+    driver.step(row.pk)
+    assert Rescue.objects.get(pk=row.pk).state == S.READY
+
+
+def test_a_crowd_is_followed_closely_and_looked_back_at_briefly(account, host, at_work):
+    at_work()
+    follow(account)  # far enough back for all clocks
+    read = len(host.requests())
+    waits = [follow(account).wait for _time in range(3)]
+    assert max(waits) <= 0.8
+    mirror = CloudMirror.objects.get(account=account)
+    assert all(back(one) < timedelta(seconds=6) for one in host.requests()[read:])
+    CloudMirror.objects.update(changes_since=mirror.changes_since - timedelta(seconds=11))
+    follow(account)
+    assert back(host.requests()[-1]) > timedelta(seconds=20)
+    mirror.refresh_from_db()
+    assert mirror.changes_since == mirror.listed_cloud_at
+
+
+def back(asked):
+    """Tell how far a listing looks back."""
+    (since,) = parse_qs(urlsplit(asked["path"]).query)["changes-since"]
+    return datetime.fromtimestamp(asked["time"], UTC) - datetime.fromisoformat(since)
+
+
+def test_two_listeners_at_once_ask_once(account, host, at_work):
+    at_work()
+    follow(account)
+    CloudMirror.objects.update(next_at=now())
+    asked = Count(host)
+    inventory.follow(account.pk)
+    inventory.follow(account.pk)  # not due any more
+    assert asked() == 1
+
+
+def test_whose_step_comes_first_lists_for_all(account, host, at_work, monkeypatch):
+    """The lister's own message may wait in the queue behind all of theirs."""
+    sent = []
+    monkeypatch.setattr(tasks, "_send", lambda task, *_given, **_more: sent.append(task))
+    rows = at_work()
+    follow(account)
+    Rescue.objects.update(next_at=now())
+    CloudMirror.objects.update(next_at=now())
+    asked = Count(host)
+    for row in rows:
+        tasks.drive(str(row.pk))
+    assert asked() == 1 and sent.count(tasks.sync) == 1
+    Rescue.objects.filter(pk=rows[0].pk).update(state=S.CANCELLED)  # no crowd any more
+    CloudMirror.objects.update(next_at=now())
+    before = len(host.requests())
+    tasks.drive(str(rows[1].pk))
+    assert not any("changes-since" in one["path"] for one in host.requests()[before:])
+
+
+def test_an_exit_in_a_crowd_is_listened_for_too(account, host, at_work, alice):
+    rows = at_work()
+    host.calm()
+    all_are(host, rows, "rescued")
+    follow(account)
+    for row in rows:
+        driver.step(row.pk)
+    host.knobs(servers={"*": {"host_silent": True}})
+    for row in rows:
+        instance = Instance.objects.select_related("account__team").get(pk=row.instance_id)
+        driver.step(rescue.request_exit(instance=instance, by=alice).pk)
+    assert {Rescue.objects.get(pk=row.pk).state for row in rows} == {S.EXIT_WAITING}
+    follow(account)
+    asked = Count(host)
+    assert all(step(row) > 10 for row in rows) and asked() == 0
+    host.calm()
+    all_are(host, rows, "active")
+    for pk in follow(account).woken:
+        driver.step(pk)
+    assert {Rescue.objects.get(pk=row.pk).state for row in rows} == {S.CLOSED}
