@@ -17,7 +17,7 @@ from instances.models import Instance
 T = TypeVar("T")
 
 #: columns that no row shows
-UNSEEN = frozenset({"seen_at", "search_text", "cloud_updated_at"})
+UNSEEN = frozenset({"seen_at", "listed_at", "search_text", "cloud_updated_at"})
 SHOWN = [f.attname for f in Instance._meta.concrete_fields if f.attname not in UNSEEN]
 
 

@@ -71,7 +71,7 @@ def test_a_change_of_the_machine_is_shown(row, column):
 def test_every_column_that_is_shown_or_decides_is_tried():
     decides_nothing = set(
         "id account_id server_id power_state flavor_ram flavor_disk key_name config_drive volumes"
-        " cloud_created_at seen_at cloud_updated_at deleted_at search_text".split()
+        " cloud_created_at seen_at listed_at cloud_updated_at deleted_at search_text".split()
     )
     columns = {field.attname for field in Instance._meta.concrete_fields}
     assert columns == decides_nothing | CHANGES.keys()
