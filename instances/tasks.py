@@ -8,7 +8,8 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from instances import consoles, driver, history, inventory, sessions
-from instances.models import ConsoleReading, Job, Rescue
+from instances.bulk import run
+from instances.models import Batch, ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
 from instances.recovery import access, aftermath, jobs, terminals
@@ -36,6 +37,8 @@ def _send(task: Any, argument: Any, countdown: float = 0) -> None:
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
     wait = driver.step(uuid.UUID(rescue_id))
+    for batch_id in run.touched_by(uuid.UUID(rescue_id)):
+        _send(advance_batch, str(batch_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)
     if aftermath.begin(uuid.UUID(rescue_id)):
@@ -51,6 +54,8 @@ def sweep() -> None:
         nudge(ended)
     for rescue_id in driver.due():
         nudge(rescue_id)
+    for batch_id in run.due():
+        _send(advance_batch, str(batch_id))
     driver.destroy_old_passwords()
     terminals.end_lost()
     for rescue_id in access.unattended():
@@ -64,6 +69,21 @@ def sweep() -> None:
         _send(watch_boot, str(rescue_id))
     for job_id in jobs.waiting():
         _send(work, str(job_id))
+
+
+def nudge_batch(batch: Batch) -> None:
+    """Ask a worker to carry a bulk action on now."""
+    _send(advance_batch, str(batch.pk))
+
+
+@shared_task
+def advance_batch(batch_id: str) -> None:
+    """Carry a bulk action on: drive what it starts, and come again for the rest."""
+    begun, more = run.advance(uuid.UUID(batch_id))
+    for rescue_id in begun:
+        nudge(rescue_id)
+    if more:
+        _send(advance_batch, batch_id)
 
 
 @shared_task
