@@ -86,7 +86,7 @@ def tell_batch(event: str, batch: "Batch", *, once: str, also: Iterable[int] = (
         "skipped": counts.skipped,
         "waiting": counts.waiting,
     }
-    concerned = {batch.asked_by_id, batch.run_by_id, *also} - {None}
+    concerned = {pk for pk in (batch.asked_by_id, batch.run_by_id, *also) if pk}
     outbox.tell_by_mail(batch.team, event, facts, once=once, concerned=concerned)
 
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 from lucide.templatetags.lucide import lucide
 
-from instances.cards import cards_for
+from instances.cards import panel_for
 from instances.models import Instance, Rescue
 from instances.rescue import MenuAction
 
@@ -107,7 +107,7 @@ def ticking(moment: datetime | None, form: str = "duration") -> SafeString | str
 def notification_panel(context: Context) -> dict[str, object]:
     """Draw the rescues this person follows."""
     user = context["request"].user
-    return {"request": context["request"], "cards": cards_for(user)}
+    return {"request": context["request"]} | panel_for(user)
 
 
 @register.simple_tag

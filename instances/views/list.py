@@ -55,6 +55,7 @@ SORTABLE = frozenset(key for key, (_label, fields) in COLUMNS.items() if fields)
 class Row:
     instance: Instance
     actions: list[rescue.MenuAction]
+    may_pick: bool
 
 
 @dataclass(frozen=True)
@@ -117,27 +118,40 @@ class ListView:
         found = Instance.objects.visible_to(self.user).matching(self.query)
         return found.filter(account__team=self.team) if self.team else found
 
+    @property
+    def shown(self) -> "InstanceQuerySet":
+        """All that match, on whichever page."""
+        return self._found.filter(FILTERS[self.status][1]) if self.status else self._found
+
     @cached_property
     def page(self) -> "Page[Instance]":
-        shown = self._found.filter(FILTERS[self.status][1]) if self.status else self._found
         down, key = self.sort.startswith("-"), self.sort.lstrip("-") or "name"
         fields = [Lower(name) for name in COLUMNS[key][1]] + [Lower("name")]
         order = [field.desc() if down else field.asc() for field in fields]
-        ordered = shown.with_panel_data().order_by(*order, "pk")
+        ordered = self.shown.with_panel_data().order_by(*order, "pk")
         return Paginator(ordered, PAGE_SIZE).get_page(self._page)
 
     @cached_property
     def rows(self) -> list[Row]:
-        teams = set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
-        return [
-            Row(
-                instance,
-                rescue.actions_for(
-                    instance, self.user, may_operate=instance.account.team_id in teams
-                ),
-            )
-            for instance in self.page
-        ]
+        return [self._row(instance) for instance in self.page]
+
+    def _row(self, instance: Instance) -> Row:
+        may = instance.account.team_id in self._operable
+        actions = rescue.actions_for(instance, self.user, may_operate=may)
+        return Row(instance, actions, may)
+
+    @cached_property
+    def _operable(self) -> set[int]:
+        return set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
+
+    @property
+    def may_operate(self) -> bool:
+        return bool(self._operable)
+
+    @property
+    def may_pick(self) -> bool:
+        """Tell whether there is something to choose for a bulk action."""
+        return any(row.may_pick for row in self.rows)
 
     @property
     def total(self) -> int:
@@ -236,6 +250,12 @@ def row(request: Request, pk: int) -> HttpResponse:
     instance = get_object_or_404(seen, pk=pk)
     if not wants_fragment(request):
         return redirect("instances:list")
-    actions = rescue.actions_for(instance, request.user)
-    context = {"instance": instance, "actions": actions, "says_team": "teams" in request.GET}
+    may_pick = request.user.may(Right.OPERATE, instance.team)
+    context = {
+        "instance": instance,
+        "actions": rescue.actions_for(instance, request.user, may_operate=may_pick),
+        "may_pick": may_pick,
+        "picking": "pick" in request.GET,
+        "says_team": "teams" in request.GET,
+    }
     return render(request, "instances/_row.html", context)
