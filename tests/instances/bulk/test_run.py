@@ -332,7 +332,7 @@ def test_many_workers_at_once_start_each_one_once_and_keep_the_limit(many, begun
                     most.append(BatchItem.objects.filter(state="started").count())
                     for item in BatchItem.objects.filter(state="started")[:1]:
                         becomes(item, "READY")
-        except BaseException as problem:  # noqa: BLE001
+        except BaseException as problem:
             problems.append(problem)
         finally:
             connections.close_all()
