@@ -140,7 +140,7 @@ LABELS: dict[str, "StrOrPromise"] = {
     "form": _("Form"),
     "image": _("Image"),
     "image_ref": _("Image id"),
-    "images": _("Images"),
+    "images": _("Rescue images"),
     "kind": _("Kind"),
     "new": _("After"),
     "old": _("Before"),

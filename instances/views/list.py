@@ -256,6 +256,6 @@ def row(request: Request, pk: int) -> HttpResponse:
         "actions": rescue.actions_for(instance, request.user, may_operate=may_pick),
         "may_pick": may_pick,
         "picking": "pick" in request.GET,
-        "says_team": "teams" in request.GET,
+        "says_team": "teams" in request.GET or request.GET.get("pick") == "teams",
     }
     return render(request, "instances/_row.html", context)
