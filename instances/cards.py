@@ -61,7 +61,8 @@ class BatchCard:
 
 def panel_for(user: "User") -> dict[str, Any]:
     """Gather what the notification panel shows somebody."""
-    return {"cards": cards_for(user), "batches": batches_for(user)}
+    cards, batches = cards_for(user), batches_for(user)
+    return {"cards": cards, "batches": batches, "told": len(cards) + len(batches)}
 
 
 def batches_for(user: "User") -> list[BatchCard]:
@@ -92,7 +93,11 @@ def cards_for(user: "User") -> list[Card]:
     """List the newest rescue of each instance that somebody follows."""
     operable = set(Team.objects.of(user, Right.OPERATE).values_list("pk", flat=True))
     newest: dict[int, Rescue] = {}
-    single = Rescue.objects.in_panel_of(user).filter(batch_items=None)  # the others: in their batch
+    # What a bulk action did with a machine, or did again, is told in the bulk action's card.
+    in_batch = BatchItem.objects.filter(
+        instance=models.OuterRef("instance"), rescue__created_at__gte=models.OuterRef("created_at")
+    )
+    single = Rescue.objects.in_panel_of(user).exclude(models.Exists(in_batch))
     for rescue in single[: 2 * PANEL_HOLDS]:
         # A later rescue of the same machine takes the place of what was told of an earlier one.
         newest.setdefault(rescue.instance_id, rescue)

@@ -22,6 +22,9 @@
     const page = $("pick-page");
     if (page) { page.checked = here.length > 0 && ticked === here.length; page.indeterminate = ticked > 0 && ticked < here.length; }
     const n = all ? total() : chosen.size;
+    // Where the notifications lie over the list they make way for the bar.
+    const fold = document.querySelector(".panel-fold[open]");
+    if (n && fold && !document.body.classList.contains("picking") && matchMedia("(max-width: 1179px)").matches) fold.open = false;
     document.body.classList.toggle("picking", n > 0);
     const said = n ? saying(all ? words.all : words.one, n) : "";
     if ($("pick-count").textContent !== said) $("pick-count").textContent = said;

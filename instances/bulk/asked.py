@@ -120,9 +120,9 @@ def retry(*, batch: Batch, by: User) -> None:
         if held.is_draft or not items:
             raise NotPossible(_("None of them failed or was skipped."))
         for item in items:
-            item.state, item.rescue, item.reasons = BatchItem.State.WAITING, None, {}
+            item.state, item.reasons = BatchItem.State.WAITING, {}
             item.attempt += 1
-        BatchItem.objects.bulk_update(items, ["state", "rescue", "reasons", "attempt"], 200)
+        BatchItem.objects.bulk_update(items, ["state", "reasons", "attempt"], 200)
         _set_going(held, by, forgiven=run.troubles(held) + held.forgiven)
         _noted("batch.retry", held, by, again=len(items))
 

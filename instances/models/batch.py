@@ -199,7 +199,8 @@ class BatchItem(models.Model):
         """Return busy, ready, failed, ended or waiting, for colour and icon."""
         if self.state == BatchItem.State.DONE:
             return self.rescue.tone if self.rescue else "ended"
-        return {"started": "busy", "failed": "failed"}.get(self.state, "ended")
+        told = {"waiting": "waiting", "started": "busy", "failed": "failed"}
+        return told.get(self.state, "ended")
 
     @property
     def headline(self) -> "StrOrPromise":

@@ -27,6 +27,7 @@ register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 TONE_ICONS = {
+    "waiting": "clock",
     "ok": "circle-check",
     "busy": "loader-circle",
     "rescue": "life-buoy",

@@ -160,6 +160,17 @@ def test_many_rescues_are_one_notification(many, begun, desk):
     assert "Rescue mode did not start" in text  # folded under it
 
 
+def test_a_rescue_that_is_tried_again_is_told_in_the_batch_alone(many, begun, desk, alice):
+    batch = advance(begun(many[:1]))
+    becomes(on_the_way(batch)[0], "FAILED_CLEAN")
+    advance(batch)
+    asked.retry(batch=batch, by=alice)
+    for _turn in ("waiting", "on the way"):
+        text = desk.get("/notifications", headers={"HX-Request": "true"}).content.decode()
+        assert text.count("<article") == 1 and '<span class="count">1</span>' in text
+        advance(batch)
+
+
 def test_the_buttons_of_the_board_do_what_they_say(many, begun, desk):
     batch = advance(begun(many, at_once=2))
 
