@@ -3,11 +3,13 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from instances.lifecycle import BROKEN, State
-from instances.models import BootCheck, Grant, Machine, Rescue
+from instances.lifecycle import BROKEN, OPEN, State
+from instances.models import Batch, BatchItem, BootCheck, Grant, Machine, Rescue
+from instances.models.batch import Counts
 from teams.models import Team
 from teams.permissions import Right, may
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from teams.models import User
 
 PANEL_HOLDS = 12
+BATCHES_HELD = 4
+LINES_HELD = 12
 WORTH_ANOTHER_TRY = frozenset({State.FAILED_CLEAN, State.REFUSED, State.EXPIRED})
 
 
@@ -45,6 +49,46 @@ class Card:
     asked: Grant | None = None
 
 
+@dataclass(frozen=True)
+class BatchCard:
+    """A bulk action, with the first of its rescues folded under it."""
+
+    batch: Batch
+    counts: Counts
+    lines: list[BatchItem]
+    may_put_away: bool
+
+
+def panel_for(user: "User") -> dict[str, Any]:
+    """Gather what the notification panel shows somebody."""
+    cards, batches = cards_for(user), batches_for(user)
+    return {"cards": cards, "batches": batches, "told": len(cards) + len(batches)}
+
+
+def batches_for(user: "User") -> list[BatchCard]:
+    """List the bulk actions that somebody follows: one card each, however many rescues it has."""
+    return [_batch_card(batch) for batch in Batch.objects.in_panel_of(user)[:BATCHES_HELD]]
+
+
+def _batch_card(batch: Batch) -> BatchCard:
+    held = BatchItem.State
+    telling = batch.items.filter(state__in=[held.STARTED, held.FAILED, held.DONE])
+    ranked = telling.annotate(
+        rank=models.Case(
+            models.When(state=held.FAILED, then=0), models.When(state=held.STARTED, then=1),
+            default=2, output_field=models.IntegerField(),
+        )
+    )  # fmt: skip
+    lines = ranked.select_related("instance", "rescue__snapshot").order_by("rank", "-position")
+    inside = batch.items.filter(rescue__state__in=OPEN).exists()
+    return BatchCard(
+        batch=batch,
+        counts=batch.counts(),
+        lines=list(lines[:LINES_HELD]),
+        may_put_away=batch.ended_at is not None and not inside,
+    )
+
+
 def cards_for(user: "User") -> list[Card]:
     """List the newest rescue of each instance that somebody follows."""
     followed = Rescue.objects.in_panel_of(user)
@@ -53,7 +97,11 @@ def cards_for(user: "User") -> list[Card]:
         return []
     operable = set(Team.objects.of(user, Right.OPERATE).values_list("pk", flat=True))
     newest: dict[int, Rescue] = {}
-    for rescue in followed[: 2 * PANEL_HOLDS]:
+    # What a bulk action did with a machine, or did again, is told in the bulk action's card.
+    in_batch = BatchItem.objects.filter(
+        instance=models.OuterRef("instance"), rescue__created_at__gte=models.OuterRef("created_at")
+    )
+    for rescue in followed.exclude(models.Exists(in_batch))[: 2 * PANEL_HOLDS]:
         # A later rescue of the same machine takes the place of what was told of an earlier one.
         newest.setdefault(rescue.instance_id, rescue)
     return [

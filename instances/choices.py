@@ -60,10 +60,9 @@ class Picker:
 
 def picker_for(instance: Instance) -> Picker:
     """Judge every image of the instance's cloud account, and preselect the best."""
-    server, own = _server_facts(instance), _profiles()
+    server, own = server_facts(instance), profiles()
     judged = [
-        (image, _judge(image, server, instance.team, own))
-        for image in instance.account.images.all()
+        (image, judge(image, server, instance.team, own)) for image in instance.account.images.all()
     ]
     judged.sort(key=lambda pair: (bool(pair[1].unsuitable), pair[1].rank, pair[0].name.lower()))
     best = min((verdict.preference for _image, verdict in judged), default=None)
@@ -83,15 +82,17 @@ def choice_of(instance: Instance, image_ref: str) -> ImageChoice | None:
     image = instance.account.images.filter(image_id=image_ref).first()
     if image is None:
         return None
-    verdict = _judge(image, _server_facts(instance), instance.team, _profiles())
+    verdict = judge(image, server_facts(instance), instance.team, profiles())
     return _choice(image, verdict, preselected=False)
 
 
-def _profiles() -> list[Profile]:
+def profiles() -> list[Profile]:
+    """Read what the operator said of images."""
     return [row.known for row in ImageProfile.objects.all()]
 
 
-def _judge(image: Image, server: ServerFacts, team: Team, own: list[Profile]) -> Verdict:
+def judge(image: Image, server: ServerFacts, team: Team, own: list[Profile]) -> Verdict:
+    """Judge one image for one server by all that is known of both."""
     names = {image.image_id, image.name}
     return picker.judge(
         _image_facts(image),
@@ -122,8 +123,14 @@ def _image_facts(image: Image) -> ImageFacts:
     )
 
 
-def _server_facts(instance: Instance) -> ServerFacts:
+def server_facts(instance: Instance) -> ServerFacts:
+    """Gather what the rules ask of a server."""
     own = instance.account.images.filter(image_id=instance.image_id).first()
+    return facts_with(instance, own)
+
+
+def facts_with(instance: Instance, own: Image | None) -> ServerFacts:
+    """Gather it with the server's own image at hand; None: it is gone."""
     properties = own.properties if own else {}
     mirror = instance.account.mirror
     return ServerFacts(
@@ -153,7 +160,7 @@ def _choice(image: Image, verdict: Verdict, *, preselected: bool) -> ImageChoice
         preselected=preselected and not verdict.unsuitable,
         rescue_image=verdict.for_rescue,
         access=verdict.access,
-        access_label=_access_label(verdict),
+        access_label=access_label(verdict),
         user=verdict.user,
         warnings=[wording.WARNINGS[code] for code in verdict.warnings],
         size_bytes=image.size,
@@ -163,7 +170,8 @@ def _choice(image: Image, verdict: Verdict, *, preselected: bool) -> ImageChoice
     )
 
 
-def _access_label(verdict: Verdict) -> "StrOrPromise":
+def access_label(verdict: Verdict) -> "StrOrPromise":
+    """Say how one gets in."""
     if verdict.access is Access.PASSWORD:
         return _("Temporary password")
     if verdict.access is Access.KEY:

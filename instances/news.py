@@ -1,17 +1,22 @@
 """What is told outside of a rescue: which move is news, and what may be said of it."""
 
+from collections.abc import Iterable
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 
 from instances.lifecycle import IN_RESCUE, STARTING, State
+from instances.models.clock import now as clock_now
 from instances.story import FAILED
 from teams import outbox
 
 if TYPE_CHECKING:
-    from instances.models import Rescue
+    from instances.models import Batch, Rescue
 
 UNTOLD = frozenset({State.CANCELLED})
+BY_THE_CLOCK = frozenset({"rescue.still_open", "rescue.time_over"})
+DIGEST_EVERY = timedelta(hours=1)
 
 
 def moved(rescue: "Rescue", came_from: State) -> None:
@@ -39,7 +44,50 @@ def tell(event: str, rescue: "Rescue", *, once: str, **more: Any) -> None:
     """Tell a rescue's team of an event, and the people whose rescue it is."""
     concerned = {rescue.requested_by_id, rescue.holder_id, *more.pop("also", ())} - {None}
     facts = facts_of(rescue) | more
-    outbox.tell(rescue.instance.team, event, facts, once=once, concerned=concerned)
+    batch = _batch_behind(event, rescue)
+    outbox.tell(
+        rescue.instance.team, event, facts, once=once, concerned=concerned, by_mail=batch is None
+    )
+    if batch is not None and _is_digested(batch, rescue):
+        # By the clock, to hundreds at the same time: one mail an hour says how many there are.
+        hour = int((clock_now() - batch.created_at) / DIGEST_EVERY)
+        tell_batch("batch.open", batch, once=f"{batch.pk}:open:{hour}", also=concerned)
+
+
+def _batch_behind(event: str, rescue: "Rescue") -> "Batch | None":
+    """Return the bulk action that news is of; None where one person did one thing by hand."""
+    item = rescue.batch_items.order_by("-pk").select_related("batch__team", "batch__run_by").first()
+    if item is None or event == "rescue.handed_over":
+        return None
+    by_hand = event not in BY_THE_CLOCK and rescue.exit_requested_by_id
+    return None if by_hand and item.state != "started" else item.batch
+
+
+def _is_digested(batch: "Batch", rescue: "Rescue") -> bool:
+    """Tell whether no mail at the batch's end will hold it."""
+    return not batch.items.filter(rescue=rescue, state="started").exists()
+
+
+def tell_batch(event: str, batch: "Batch", *, once: str, also: Iterable[int] = ()) -> None:
+    """Write to the people concerned how a bulk action stands; webhooks hear of each rescue."""
+    counts = batch.counts()
+    facts = {
+        "batch": str(batch.pk),
+        "url": f"{settings.PANEL_URL}/batches/{batch.pk}",
+        "kind": batch.kind,
+        "state": batch.state,
+        "team": outbox.team_facts(batch.team),
+        "reason": batch.reason,
+        "asked_by": str(batch.asked_by or ""),
+        "total": counts.total,
+        "done": counts.done,
+        "inside": counts.inside,
+        "failed": counts.failed,
+        "skipped": counts.skipped,
+        "waiting": counts.waiting,
+    }
+    concerned = {pk for pk in (batch.asked_by_id, batch.run_by_id, *also) if pk}
+    outbox.tell_by_mail(batch.team, event, facts, once=once, concerned=concerned)
 
 
 def facts_of(rescue: "Rescue") -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from instances import choices, driver, wording
@@ -102,9 +103,11 @@ def why_not_start(instance: Instance) -> "StrOrPromise":
     """Say why the instance cannot be put in rescue mode now; empty when it can."""
     rescue = instance.open_rescue
     if rescue and rescue.is_starting:
-        return _("Already being put in rescue mode by {name}.").format(name=rescue.requested_by)
+        return format_lazy(
+            _("Already being put in rescue mode by {name}."), name=rescue.requested_by
+        )
     if rescue and rescue.state not in IN_RESCUE:
-        return _("A task is under way: {task}.").format(task=rescue.headline)
+        return format_lazy(_("A task is under way: {task}."), task=rescue.headline)
     if rescue or instance.in_rescue:
         return _("The instance is already in rescue mode.")
     return _held(instance) or (
@@ -128,7 +131,7 @@ def why_not_exit(instance: Instance) -> "StrOrPromise":
 def why_not_reboot(instance: Instance) -> "StrOrPromise":
     """Say why the way back from a broken rescue is closed now; empty when it is open."""
     if instance.open_rescue:
-        return _("A task is under way: {task}.").format(task=instance.open_rescue.headline)
+        return format_lazy(_("A task is under way: {task}."), task=instance.open_rescue.headline)
     if not instance.broken_rescue:
         return _("There is no failed rescue to come back from.")
     return _held(instance)
@@ -138,7 +141,7 @@ def _held(instance: Instance) -> "StrOrPromise":
     if instance.locked:
         return _("The instance is locked: unlock it first.")
     if instance.task_state:
-        return _("A task is under way: {task}.").format(task=instance.status_label)
+        return format_lazy(_("A task is under way: {task}."), task=instance.status_label)
     return ""
 
 
@@ -165,11 +168,12 @@ def start(
     reason: str = "",
     hours: int | None = None,
     snapshot: str = "",
+    batch: str = "",
 ) -> Rescue:
     """Ask for a rescue; the same key again returns the rescue it made.
 
     ``hours`` is how long it should last, within the team's limit; ``snapshot`` names one that
-    is taken first.
+    is taken first; ``batch`` is the id of the bulk action it is part of.
 
     Raise ``PermissionDenied`` for a role that may only look and ``NotPossible`` with the reason
     when the instance or the image does not allow it now.
@@ -187,7 +191,7 @@ def start(
     if choice is None:
         raise NotPossible(_("Pick one of the images in the list."), field="image")
     if not choice.suitable:
-        sentence = _("This image cannot be used: {reason}.").format(reason=choice.reason)
+        sentence = format_lazy(_("This image cannot be used: {reason}."), reason=choice.reason)
         raise NotPossible(sentence, field="image")
     if snapshot and instance.vm_state not in SNAPSHOT_STATES:
         raise NotPossible(
@@ -218,6 +222,8 @@ def start(
             if snapshot:
                 Snapshot.objects.create(rescue=rescue, name=snapshot, begun_at=now)
                 told |= {"snapshot": snapshot}
+            if batch:
+                told |= {"batch": batch}
             _note("rescue.start", rescue, by, **told)
     except IntegrityError:
         return _beaten(instance, idempotency_key, by)
@@ -239,7 +245,7 @@ def _beaten(instance: Instance, idempotency_key: uuid.UUID, by: "User") -> Rescu
     raise NotPossible(why_not_start(fresh) or _("A task is under way. Try again."))
 
 
-def request_exit(*, instance: Instance, by: "User") -> Rescue:
+def request_exit(*, instance: Instance, by: "User", **details: str) -> Rescue:
     """Ask to leave rescue mode; asking twice returns the exit under way.
 
     Raise ``PermissionDenied`` or ``NotPossible`` as ``start`` does.
@@ -253,7 +259,7 @@ def request_exit(*, instance: Instance, by: "User") -> Rescue:
         raise NotPossible(reason)
     if rescue is None:
         raise NotPossible(_("The panel is still reading this rescue's state. Try again."))
-    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by)
+    return _ask(rescue, State.EXIT_REQUESTED, "rescue.exit", by, **details)
 
 
 def exit_in_time(rescue: Rescue) -> Rescue:

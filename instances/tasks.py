@@ -8,7 +8,8 @@ from celery import shared_task
 from kombu.exceptions import OperationalError
 
 from instances import consoles, driver, history, inventory, metadata_hash, sessions
-from instances.models import ConsoleReading, Job, Rescue
+from instances.bulk import run
+from instances.models import Batch, ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
 from instances.recovery import access, aftermath, jobs, terminals
@@ -39,6 +40,8 @@ def drive(rescue_id: str) -> None:
     if account_id := inventory.overdue_for(uuid.UUID(rescue_id)):
         sync(account_id)
     wait = driver.step(uuid.UUID(rescue_id))
+    for batch_id in run.touched_by(uuid.UUID(rescue_id)):
+        _send(advance_batch, str(batch_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)
     if aftermath.begin(uuid.UUID(rescue_id)):
@@ -56,7 +59,14 @@ def sweep() -> None:
         nudge(rescue_id)
     for instance_id in metadata_hash.due():
         _send(remove_hash, instance_id)
+    for batch_id in run.due():
+        _send(advance_batch, str(batch_id))
     driver.destroy_old_passwords()
+    _sweep_machines()
+
+
+def _sweep_machines() -> None:
+    """Ask again for what machines are to be asked."""
     terminals.end_lost()
     for rescue_id in access.unattended():
         if access.attend(rescue_id):
@@ -69,6 +79,21 @@ def sweep() -> None:
         _send(watch_boot, str(rescue_id))
     for job_id in jobs.waiting():
         _send(work, str(job_id))
+
+
+def nudge_batch(batch: Batch) -> None:
+    """Ask a worker to carry a bulk action on now."""
+    _send(advance_batch, str(batch.pk))
+
+
+@shared_task
+def advance_batch(batch_id: str) -> None:
+    """Carry a bulk action on: drive what it starts, and come again for the rest."""
+    begun, more = run.advance(uuid.UUID(batch_id))
+    for rescue_id in begun:
+        nudge(rescue_id)
+    if more:
+        _send(advance_batch, batch_id)
 
 
 @shared_task

@@ -4,6 +4,7 @@ from django.urls import path
 
 from instances.views import (
     accounts,
+    batch,
     by_hand,
     console,
     grants,
@@ -56,6 +57,15 @@ urlpatterns = [
     path("rescues/<uuid:pk>/jobs/<uuid:job>/undo", machine.undo, name="job_undo"),
     path("rescues/<uuid:pk>/jobs/<uuid:job>/drop", machine.drop, name="job_drop"),
     path("teams/<int:pk>/rescues", session.past, name="rescues"),
+    path("teams/<int:pk>/batches", batch.past, name="batches"),
+    path("batches", batch.draft, name="batch_draft"),
+    path("batches/<uuid:pk>", batch.board, name="batch"),
+    path("batches/<uuid:pk>/begin", batch.begin, name="batch_begin"),
+    path("batches/<uuid:pk>/stop", batch.stop, name="batch_stop"),
+    path("batches/<uuid:pk>/resume", batch.resume, name="batch_resume"),
+    path("batches/<uuid:pk>/retry", batch.retry, name="batch_retry"),
+    path("batches/<uuid:pk>/exit", batch.exit_all, name="batch_exit"),
+    path("batches/<uuid:pk>/dismiss", batch.dismiss, name="batch_dismiss"),
     path("rescues/<uuid:pk>/grant", grants.ask, name="grant_ask"),
     path("rescues/<uuid:pk>/grant/<int:grant>/allow", grants.allow, name="grant_allow"),
     path("rescues/<uuid:pk>/grant/<int:grant>/refuse", grants.refuse, name="grant_refuse"),

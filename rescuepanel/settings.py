@@ -230,6 +230,9 @@ TEAM_CREATION = env.choice("TEAM_CREATION", "everybody", ["everybody", "staff"])
 IMPERSONATION_MINUTES = env.number("IMPERSONATION_MINUTES", 30, 1, 30)
 RETENTION_DAYS = env.number("RETENTION_DAYS", 365, 1, 36500)
 
+# How many of a bulk action may be on their way at once in one cloud account, at most
+BATCH_AT_ONCE = env.number("BATCH_AT_ONCE", 20, 1, 200)
+
 # Transport; TLS ends at a proxy that sets X-Forwarded-Proto (see docs/deploying.md)
 SECURE_SSL_REDIRECT = SECURE and env.flag("SSL_REDIRECT", default=True)
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]

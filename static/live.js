@@ -45,6 +45,7 @@
     else if (kind === "list") belongsPerhaps();
     else if (kind === "rescue") { refresh("notifications"); refresh("session-grant"); }
     else if (["history", "machine", "console"].includes(kind)) refresh(`${kind}-${key}`);
+    else if (kind === "batch") { refresh(`batch-${key}`); refresh("notifications"); }
     else if (kind === "staff") refresh("acting");
     else if (kind) refresh("instances");
   });
@@ -128,7 +129,7 @@
     stream = new EventSource("/events");
     stream.addEventListener("open", () => show("live"));
     stream.addEventListener("resync", () => {
-      for (const place of document.querySelectorAll("#instances, #notifications, #session-grant, [id^=history-][hx-get], [id^=machine-][hx-get], [id^=console-][hx-get]")) refresh(place.id);
+      for (const place of document.querySelectorAll("#instances, #notifications, #session-grant, [id^=history-][hx-get], [id^=machine-][hx-get], [id^=console-][hx-get], [id^=batch-][hx-get]")) refresh(place.id);
     });
     stream.addEventListener("change", (event) => changed(event.data));
     stream.addEventListener("error", () => {

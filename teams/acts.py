@@ -39,6 +39,15 @@ WORDS: dict[str, "StrOrPromise"] = {
     "boot.unseen": _("Not seen to start again after the rescue"),
     "snapshot.done": _("The snapshot before the rescue was taken"),
     "snapshot.failed": _("No snapshot was taken, so the rescue was not started"),
+    # bulk actions
+    "batch.start": _("Began to start many in rescue mode"),
+    "batch.exit": _("Began to take many out of rescue mode"),
+    "batch.stop": _("Stopped a bulk action"),
+    "batch.resume": _("Went on with a bulk action"),
+    "batch.retry": _("Tried those again that failed or were skipped"),
+    "batch.paused": _("A bulk action was held after failures"),
+    "batch.done": _("A bulk action was over"),
+    "batch.denied": _("A bulk action was stopped: the right was withdrawn meanwhile"),
     # passwords
     "password.reveal": _("Read the temporary password"),
     "password.printed": _("Read the password on the rescue system’s console"),
@@ -122,14 +131,20 @@ LABELS: dict[str, "StrOrPromise"] = {
     "account": _("Cloud account"),
     "act": _("Act"),
     "active": _("Active"),
+    "again": _("Tried again"),
+    "at_once": _("At once"),
     "address": _("Address"),
+    "batch": _("Bulk action"),
     "device": _("Device"),
+    "done": _("Done"),
     "ended": _("Ended by"),
     "events": _("Events"),
+    "failed": _("Failed"),
     "fingerprint": _("Fingerprint"),
     "form": _("Form"),
     "image": _("Image"),
     "image_ref": _("Image id"),
+    "images": _("Rescue images"),
     "kind": _("Kind"),
     "new": _("After"),
     "old": _("Before"),
@@ -145,7 +160,9 @@ LABELS: dict[str, "StrOrPromise"] = {
     "seconds": _("Seconds"),
     "since": _("From"),
     "staff": _("Staff"),
+    "skipped": _("Skipped"),
     "stage": _("Step"),
+    "stop_after": _("Stop after failures"),
     "target": _("On"),
     "until": _("Until"),
     "user": _("User on the instance"),
@@ -196,7 +213,7 @@ def _text(key: str, value: Any) -> str:
         return ", ".join(_text("", one) for one in value)
     if isinstance(value, dict):
         return ", ".join(f"{name}: {_text(name, kept)}" for name, kept in value.items())
-    if key == "rescue":
+    if key in ("rescue", "batch"):
         return str(value)[:8]
     return str(VALUES.get((key, str(value)), value))
 

@@ -29,11 +29,23 @@ SENTENCES: "dict[str, StrOrPromise]" = {
         "The exit from rescue mode failed: {instance} is still in rescue mode."
     ),
     "rescue.exited": gettext_lazy("{instance} is out of rescue mode."),
+    "batch.paused": gettext_lazy(
+        "The bulk action was held after failures: {done} of {total} are done, {failed} failed,"
+        " {waiting} wait."
+    ),
+    "batch.done": gettext_lazy(
+        "The bulk action is over: {done} of {total} are done, {failed} failed, {skipped} were"
+        " skipped."
+    ),
+    "batch.open": gettext_lazy(
+        "{inside} of the {total} instances of a bulk action are in rescue mode."
+    ),
     "staff.begin": gettext_lazy("{staff} of the staff acts for you in the panel."),
     outbox.DISABLED: gettext_lazy(
         "The panel has switched off a webhook of {team}: {webhook} did not accept its messages."
     ),
 }
+COUNTED = ("total", "done", "inside", "failed", "skipped", "waiting")
 
 
 def send(delivery: Delivery) -> None:
@@ -61,7 +73,7 @@ def write(delivery: Delivery, person: User) -> EmailMessage:
         "lines": _lines(facts),
         "url": facts.get("url", ""),
         "settings_url": f"{settings.PANEL_URL}/teams/{delivery.team_id}/notifications",
-        "about_rescue": "instance" in facts,
+        "about_rescue": "instance" in facts or "batch" in facts,
     }
     mail = EmailMessage(
         subject=" ".join(f"Rescue Panel: {sentence}".split()),
@@ -83,6 +95,7 @@ def _sentence(delivery: Delivery, facts: dict[str, Any]) -> str:
         team=delivery.team.name,
         staff=facts.get("staff", ""),
         webhook=facts.get("webhook", ""),
+        **{name: facts.get(name, 0) for name in COUNTED},
     )
 
 

@@ -41,16 +41,33 @@ def tell(
     *,
     once: str,
     concerned: Collection[int] = (),
+    by_mail: bool = True,
 ) -> int:
     """Write down what is to be told of an event to whom it concerns; return how many will hear.
 
     Call it in the transaction of the change. ``once`` names the occurrence: telling it again
-    changes nothing. ``concerned`` are the people whose rescue it is. No secret may be in ``facts``.
+    changes nothing. ``concerned`` are the people whose rescue it is; without ``by_mail`` only
+    webhooks hear of it. No secret may be in ``facts``.
     """
     hooks = [hook for hook in team.webhooks.filter(active=True) if wants(hook, event)]
     rows = [_draft(team, event, facts, f"{once}:hook:{hook.pk}", webhook=hook) for hook in hooks]
+    Delivery.objects.bulk_create(rows, ignore_conflicts=True)
+    if by_mail:
+        return len(rows) + tell_by_mail(team, event, facts, once=once, concerned=concerned)
+    return len(rows)
+
+
+def tell_by_mail(
+    team: Team,
+    event: str,
+    facts: dict[str, Any],
+    *,
+    once: str,
+    concerned: Collection[int] = (),
+) -> int:
+    """Write mail alone of an event to those who chose to hear of it; return how many."""
     readers = _mailed(team, concerned)
-    rows += [_draft(team, event, facts, f"{once}:mail:{pk}", recipient_id=pk) for pk in readers]
+    rows = [_draft(team, event, facts, f"{once}:mail:{pk}", recipient_id=pk) for pk in readers]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
 

@@ -109,6 +109,17 @@ rescues/<uuid:pk>/hand-over            POST       in 403 +   +   404 404  403 + 
 rescues/<uuid:pk>/note                 POST       in 403 +   +   404 404  403 +   +     rescue
 teams/<int:pk>/rescues                 GET        in +   +   +   404 404  +   +   +     team
 
+# Bulk actions
+teams/<int:pk>/batches                 GET        in +   +   +   404 404  +   +   +     team
+batches                                POST       in +   +   +   +   +    +   +   +
+batches/<uuid:pk>                      GET        in +   +   +   404 404  +   +   +     batch
+batches/<uuid:pk>/begin                POST       in 403 +   +   404 404  403 +   +     batch
+batches/<uuid:pk>/stop                 POST       in 403 +   +   404 404  403 +   +     batch
+batches/<uuid:pk>/resume               POST       in 403 +   +   404 404  403 +   +     batch
+batches/<uuid:pk>/retry                POST       in 403 +   +   404 404  403 +   +     batch
+batches/<uuid:pk>/exit                 POST       in 403 +   +   404 404  403 +   +     batch
+batches/<uuid:pk>/dismiss              POST       in +   +   +   404 404  +   +   +     batch
+
 # Staff, and what the customer sees of it
 rescues/<uuid:pk>/machine              GET        in +   +   +   404 404  +   +   +     rescue
 rescues/<uuid:pk>/machine/key          POST       in 403 +   +   404 404  403 403 403   rescue

@@ -18,7 +18,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from instances.models import Dismissal, Grant, Job
+from instances.models import Batch, Dismissal, Grant, Job
 from rescuepanel import health, urls
 from teams import acting, gates, invitations, outbox, webhooks
 from teams.models import CloudPerson, Delivery, Impersonation, SSHKey, User
@@ -90,6 +90,12 @@ def world(
     UserSession.objects.create(user=alice, ip="192.0.2.1", session_key="alice-elsewhere")
     hook, _secret = webhooks.add(teams.acme, url="https://hooks.example.org", events=[], by=alice)
     rescue = make.rescue(instance, "READY", bob)
+    batch = Batch.objects.create(
+        team=teams.acme, kind="start", state="stopped", asked_by=alice,
+        created_at=timezone.now(), begun_at=timezone.now(), ended_at=timezone.now(),
+    )  # fmt: skip
+    batch.items.create(instance=instance, account=account, position=1, state="done", rescue=rescue)
+    batch.put_away_by.set(people.values())
     for person in people.values():  # each page draws the notifications: without any it is quicker
         Dismissal.objects.create(rescue=rescue, user=person)
     logging.disable(logging.CRITICAL)  # hundreds of refusals, each with its trace
@@ -100,6 +106,7 @@ def world(
         account=account,
         instance=instance,
         rescue=rescue,
+        batch=batch,
         grant=Grant.objects.create(
             rescue=rescue, staff=sam, asked_at=timezone.now() + timedelta(minutes=1)
         ),

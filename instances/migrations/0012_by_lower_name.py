@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('instances', '0010_sync'),
+        ('instances', '0011_batch'),
         ('teams', '0006_cloud_person'),
     ]
 

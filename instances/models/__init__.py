@@ -1,5 +1,6 @@
 """The mirror of what the clouds hold, and the rescues on it."""
 
+from instances.models.batch import Batch, BatchItem
 from instances.models.boot import BootCheck
 from instances.models.console import ConsoleReading
 from instances.models.grant import Grant
@@ -13,6 +14,8 @@ from instances.models.snapshot import Snapshot
 from instances.models.terminal import Terminal
 
 __all__ = [
+    "Batch",
+    "BatchItem",
     "BootCheck",
     "CloudHistory",
     "CloudMirror",

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext_lazy
 from lucide.templatetags.lucide import lucide
 
-from instances.cards import cards_for
+from instances.cards import panel_for
 from instances.models import Instance, Rescue
 from instances.rescue import MenuAction
 
@@ -27,6 +27,7 @@ register = template.Library()
 
 MINUTE, HOUR, DAY = 60, 3600, 86400
 TONE_ICONS = {
+    "waiting": "clock",
     "ok": "circle-check",
     "busy": "loader-circle",
     "rescue": "life-buoy",
@@ -107,7 +108,7 @@ def ticking(moment: datetime | None, form: str = "duration") -> SafeString | str
 def notification_panel(context: Context) -> dict[str, object]:
     """Draw the rescues this person follows."""
     user = context["request"].user
-    return {"request": context["request"], "cards": cards_for(user)}
+    return {"request": context["request"]} | panel_for(user)
 
 
 @register.simple_tag

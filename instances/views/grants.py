@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 
 from instances import grants
-from instances.cards import cards_for
+from instances.cards import panel_for
 from instances.models import Grant, Rescue
 from instances.rescue import NotPossible
 from instances.views.gates import followed
@@ -60,4 +60,4 @@ def _done(request: Request, rescue: Rescue, use_case: Callable[[], object]) -> H
         return redirect("instances:session", pk=rescue.pk)
     if request.htmx.target == "session-grant":
         return grant_card(request, rescue)
-    return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})
+    return render(request, "instances/_notifications.html", panel_for(request.user))

@@ -132,13 +132,17 @@ class ListView:
     def _found(self) -> "InstanceQuerySet":
         return Instance.objects.of_accounts(self.accounts).matching(self.query)
 
+    @property
+    def shown(self) -> "InstanceQuerySet":
+        """All that match, on whichever page."""
+        return self._found.filter(FILTERS[self.status][1]) if self.status else self._found
+
     @cached_property
     def page(self) -> "Page[Instance]":
-        shown = self._found.filter(FILTERS[self.status][1]) if self.status else self._found
         down, key = self.sort.startswith("-"), self.sort.lstrip("-") or "name"
         fields = [Lower(name) for name in dict.fromkeys((*COLUMNS[key][1], "name"))]
         order = [field.desc() if down else field.asc() for field in fields]
-        ordered = shown.with_open_rescues().defer("search_text")
+        ordered = self.shown.with_open_rescues().defer("search_text")
         ordered = ordered.order_by(*order, "-pk" if down else "pk")
         return Counted(ordered, PAGE_SIZE, self._counts[self.status or "all"]).get_page(self._page)
 
@@ -149,7 +153,8 @@ class ListView:
         rows = []
         for instance in self.page:
             instance.account = accounts[instance.account_id]
-            rows.append(Row(instance, instance.account.team_id in teams, self.says_team))
+            may = instance.account.team_id in teams
+            rows.append(Row(instance, may, self.says_team, self.may_pick))
         return rows
 
     @cached_property
@@ -173,6 +178,15 @@ class ListView:
         )
         ages = any(row.tells_age for row in self.rows)
         return written, 0 if not there else 1 if ages else LIST_KEPT
+
+    @property
+    def may_pick(self) -> bool:
+        """Tell whether there may be something to choose for a bulk action."""
+        return any(account.team_id in self._operable for account in self.accounts)
+
+    @property
+    def may_operate(self) -> bool:
+        return bool(self._operable)
 
     @property
     def total(self) -> int:
@@ -285,4 +299,6 @@ def row(request: Request, pk: int) -> HttpResponse:
     if not wants_fragment(request):
         return redirect("instances:list")
     may_operate = request.user.may(Right.OPERATE, instance.team)
-    return HttpResponse(Row(instance, may_operate, "teams" in request.GET).html)
+    picking = "pick" in request.GET
+    says_team = "teams" in request.GET or request.GET.get("pick") == "teams"
+    return HttpResponse(Row(instance, may_operate, says_team, picking).html)

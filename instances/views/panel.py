@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 
 from instances import rescue as use_cases
-from instances.cards import cards_for
+from instances.cards import panel_for
 from instances.models import Rescue
 from instances.models.clock import now as clock_now
 from instances.views.gates import followed
@@ -23,7 +23,7 @@ def notifications(request: Request) -> HttpResponse:
     """Show the panel again, or a page that holds it."""
     if not wants_fragment(request):
         return render(request, "instances/notifications.html")
-    return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})
+    return render(request, "instances/_notifications.html", panel_for(request.user))
 
 
 @page("POST", staff=True)
@@ -76,4 +76,4 @@ def _acted(request: Request, on: Rescue, use_case: Any) -> HttpResponse:
         return render(request, "409.html", {"sentence": problem.sentence}, status=409)
     if not wants_fragment(request):
         return redirect("instances:list")
-    return render(request, "instances/_notifications.html", {"cards": cards_for(request.user)})
+    return render(request, "instances/_notifications.html", panel_for(request.user))

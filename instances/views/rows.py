@@ -49,6 +49,8 @@ class Row:
     instance: Instance
     may_operate: bool
     says_team: bool = False
+    #: whether the list lets one choose rows for a bulk action
+    picking: bool = False
 
     @cached_property
     def html(self) -> SafeString:
@@ -70,7 +72,7 @@ class Row:
         """Name all that a row is written from."""
         instance = self.instance
         return [
-            self.may_operate, self.says_team,
+            self.may_operate, self.says_team, self.picking,
             instance.account.name, instance.account.region_name, instance.team.name,
             [getattr(instance, name) for name in SHOWN],
             bool(instance.broken_rescue),

@@ -98,7 +98,8 @@ def test_accounts_are_synchronised_when_their_time_has_come(demo, synced, sent):
     assert sent == [("sync", synced.pk, None)]
 
 
-def test_a_synchronisation_drives_what_it_found(demo, synced, sent, instance_named):
+def test_a_synchronisation_drives_what_it_found(demo, synced, sent, instance_named, monkeypatch):
+    monkeypatch.setattr(events, "watched_teams", lambda teams: set())
     Rescue.objects.all().delete()
     CloudMirror.objects.update(next_at=now())
     tasks.sync(synced.pk)

@@ -221,4 +221,4 @@ def test_among_all_teams_each_row_says_whose_it_is(
     assert name in seen.get(again[1], headers=HTMX).content.decode()
     one = seen.get(f"/?team={teams.acme.pk}").content.decode()
     assert name not in one
-    assert f'hx-get="/instances/{mine.pk}/row"' in one
+    assert f'hx-get="/instances/{mine.pk}/row?pick=1"' in one

@@ -162,7 +162,7 @@ def _of_cloud(team: Any, alice: Any) -> dict[str, Any]:
         found=[{"fault": fault, "confidence": sure, "line": f"<b>{fault}</b> " + "/" * 180}
                for fault, sure in (("fstab", 3), ("fsck", 2), ("no_network", 1))],
     )  # fmt: skip
-    return {
+    return _batches(team, alice) | {
         "repair": "ssh_key",
         "job": str(job.pk),
         "instance": started.instance_id,
@@ -173,6 +173,36 @@ def _of_cloud(team: Any, alice: Any) -> dict[str, Any]:
         "rescue": str(started.pk),
         "alice": alice.pk,
     }
+
+
+def _batches(team: Any, alice: Any) -> dict[str, Any]:
+    """Keep a bulk action that was held with one of each state in it, and two being prepared."""
+    from instances.bulk import asked
+    from instances.models import Batch, Instance, Rescue
+
+    here = Instance.objects.filter(account__team=team, name__in=["cache-1", "cache-2", "billing"])
+    now = timezone.now()
+    held = Batch.objects.create(
+        team=team, kind="start", state="paused", asked_by=alice, run_by=alice, stop_after=1,
+        reason="<b>INC</b> " + "8" * 120, created_at=now, begun_at=now,
+    )  # fmt: skip
+    failed = Rescue.objects.filter(state="FAILED_CLEAN", requested_by=alice).first()
+    skipped = {"en": "The instance is locked: unlock it first.",
+               "fr": "L’instance est verrouillée\u00a0: déverrouillez-la d’abord."}  # fmt: skip
+    for position, (row, state) in enumerate(
+        zip(here, ("waiting", "failed", "skipped"), strict=False), 1
+    ):
+        held.items.create(
+            instance=row, account_id=row.account_id, position=position, state=state,
+            rescue=failed if state == "failed" else None,
+            reasons=skipped if state == "skipped" else {},
+        )  # fmt: skip
+    whole = Instance.objects.filter(account__team=team)
+    leaving = asked.draft(kind="exit", chosen=whole, by=alice)
+    Batch.objects.filter(pk=leaving.pk).update(asked_by=None)  # the next draft lets it be
+    drafted = asked.draft(kind="start", chosen=whole, by=alice)
+    Batch.objects.filter(pk=leaving.pk).update(asked_by=alice)
+    return {"batch": str(held.pk), "draft": str(drafted.pk), "leaving": str(leaving.pk)}
 
 
 if __name__ == "__main__":

@@ -76,6 +76,8 @@ rescues/<uuid:pk>/terminal             alice
 rescues/<uuid:pk>/repairs/<slug:kind>  alice
 rescues/<uuid:pk>/jobs/<uuid:job>      alice
 teams/<int:pk>/rescues                 alice
+teams/<int:pk>/batches                 alice
+batches/<uuid:pk>                      alice
 
 # Teams
 teams                                  dora
@@ -135,6 +137,11 @@ invitations/<str:token>                nobody
 invitations/<str:token>                alice
 account/confirm/<str:key>              nobody  confirm
 account/reset/<base36:uidb36>-<str:key> nobody word word
+batches/<uuid:pk>                      carol
+batches/<uuid:pk>                      alice   draft
+batches/<uuid:pk>                      alice   leaving
+batches/<uuid:pk>                      sam-for-alice
+teams/<int:pk>/batches                 dora    long_team
 rescues/<uuid:pk>                      carol
 rescues/<uuid:pk>                      alice   ended
 rescues/<uuid:pk>                      sam-for-alice

@@ -1,0 +1,1 @@
+"""Bulk actions: what is chosen and reviewed, asked for, and carried on until all have settled."""
