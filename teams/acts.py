@@ -173,6 +173,7 @@ VALUES: dict[tuple[str, str], "StrOrPromise"] = {
     ("kind", "totp"): _("authenticator app"),
     ("kind", "webauthn"): _("passkey"),
     ("kind", "recovery_codes"): _("recovery codes"),
+    ("outcome", "broken"): _("the panel’s database did not answer"),
     ("outcome", "exited"): _("the shell ended"),
     ("outcome", "full"): _("too many terminals were open"),
     ("outcome", "gone"): _("the machine hung up"),

@@ -31,6 +31,7 @@ from tests.instances.ssh.hostile import (
     pinned,
     raw_channel_data,
 )
+from tests.services import wait_until
 from tests.sshd import Sshd
 
 
@@ -288,6 +289,8 @@ def test_sizes_as_they_arrive() -> None:
     ):
         found = machine.shell(0, 10**6)
         found.resize(10**6, -1)
+        # Paramiko does not wait for the answer, so the close may overtake it.
+        wait_until(lambda: len(script.sizes) == 2, "the second size", 5)
         found.close()
     awake.set()
     assert script.sizes == [(1, 1000), (1000, 1)]
