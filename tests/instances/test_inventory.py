@@ -285,7 +285,7 @@ def test_five_hundred_servers_come_in_pages(many, django_assert_max_num_queries,
     with django_assert_max_num_queries(60):
         inventory.sync(many.pk)
     assert shown(many).count() == 500
-    with django_assert_max_num_queries(40):
+    with django_assert_max_num_queries(60):
         sync_again(many, full=True)
     # A cloud may cap its pages below what we ask for.
     monkeypatch.setattr("instances.inventory.whole.PAGE", 100)
