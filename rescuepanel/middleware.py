@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase
+from django.middleware.gzip import GZipMiddleware
 
 type_of_get_response = Callable[[HttpRequest], HttpResponseBase]
 
@@ -64,3 +65,14 @@ def security_headers(get_response: type_of_get_response) -> type_of_get_response
         return response
 
     return handle
+
+
+class Compressed(GZipMiddleware):
+    """Compress pages; against BREACH Django adds random bytes, and forms' tokens change each time."""
+
+    def process_response(
+        self, request: HttpRequest, response: HttpResponseBase
+    ) -> HttpResponseBase:
+        # Django makes each piece of an asynchronous stream a gzip file of its own, of which browsers
+        # read the first: an export would end after its head.
+        return response if response.streaming else super().process_response(request, response)

@@ -54,8 +54,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "rescuepanel.middleware.request_id",
     "rescuepanel.middleware.security_headers",
-    # Against BREACH it adds random bytes, and the form's token changes with every page.
-    "django.middleware.gzip.GZipMiddleware",
+    "rescuepanel.middleware.Compressed",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "teams.session_cookie.Sessions",

@@ -198,7 +198,8 @@
       else if (detail.requestConfig?.triggeringEvent?.type === "refresh") waiting.add(detail.target.id);
       else searchAgain = detail.elt?.id === "search";
     }
-    if (detail.elt === detail.target && held(detail.target)) { detail.shouldSwap = false; waiting.add(detail.target.id); }
+    // Only of refreshes: a click's own answer may well come while its button is still held.
+    if (detail.requestConfig?.triggeringEvent?.type === "refresh" && held(detail.target)) { detail.shouldSwap = false; waiting.add(detail.target.id); }
     const focus = document.activeElement;
     if (detail.target?.contains(focus)) lost = [focus.id, focus.closest("article.rescue, #instances")?.id];
     const tone = detail.target?.matches("tr.row") && detail.target.className.match(/tone-\w+/)?.[0];
