@@ -68,7 +68,7 @@ def security_headers(get_response: type_of_get_response) -> type_of_get_response
 
 
 class Compressed(GZipMiddleware):
-    """Compress pages; against BREACH Django adds random bytes, and forms' tokens change each time."""
+    """Compress pages; against BREACH Django adds random bytes, and forms have changing tokens."""
 
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
