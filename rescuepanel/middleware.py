@@ -73,6 +73,6 @@ class Compressed(GZipMiddleware):
     def process_response(
         self, request: HttpRequest, response: HttpResponseBase
     ) -> HttpResponseBase:
-        # Django makes each piece of an asynchronous stream a gzip file of its own, of which browsers
+        # Django makes each piece of an asynchronous stream a gzip file of its own, and browsers
         # read the first: an export would end after its head.
         return response if response.streaming else super().process_response(request, response)
