@@ -140,3 +140,21 @@ def test_a_page_that_is_being_left_is_not_loaded_again(
     page.wait_for_timeout(500)
     pages[0].continue_()
     expect(page).to_have_url(re.compile("/account$"))
+
+
+def test_an_answer_is_taken_while_its_own_button_is_still_held(
+    visit: Visit, borrow: Borrow
+) -> None:
+    """A quick answer comes before the press is over, which is 50 ms after the release."""
+    name = borrow("web-2")
+    desk = visit("alice")
+    desk.page.evaluate(
+        """() => {
+          const real = window.setTimeout;
+          window.setTimeout = (what, wait, ...more) =>
+            real(what, wait === 50 ? 9000 : wait, ...more);
+        }"""
+    )
+    dialog = desk.choose(name, "Start in rescue mode")
+    dialog.get_by_role("button", name="Start in rescue mode", exact=True).click()
+    expect(dialog).to_have_count(0, timeout=5000)

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 import structlog
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
 from rescuepanel.logs import HIDDEN, logging_settings, redact
-from rescuepanel.middleware import request_id
+from rescuepanel.middleware import Compressed, request_id
 
 
 def test_every_answer_forbids_foreign_and_inline_code(client: Client) -> None:
@@ -93,3 +93,17 @@ def test_a_log_line_is_json_without_secrets() -> None:
     line = formatter.format(record)
     assert json.loads(line)["logger"] == "cloud"
     assert "canary" not in line
+
+
+@pytest.mark.parametrize(
+    ("response", "compressed"),
+    [
+        (HttpResponse("a page " * 200), True),
+        (StreamingHttpResponse(iter([b"a line of an export\n"] * 200)), False),
+    ],
+    ids=["page", "stream"],
+)
+def test_pages_are_compressed_and_streams_are_not(response: Any, compressed: bool) -> None:
+    request = RequestFactory().get("/", headers={"Accept-Encoding": "gzip"})
+    answered = Compressed(lambda _request: response)(request)
+    assert answered.headers.get("Content-Encoding", "") == ("gzip" if compressed else "")
