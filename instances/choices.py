@@ -144,9 +144,14 @@ def facts_with(instance: Instance, own: Image | None) -> ServerFacts:
         config_drive=instance.config_drive,
         key_name=instance.key_name,
         rescues_volume_backed=mirror.rescues_volume_backed,
-        takes_hash=instance.account.password_by_metadata
-        and instance.vm_state in metadata_hash.VM_STATES,
+        takes_hash=takes_hash(instance),
     )
+
+
+def takes_hash(instance: Instance) -> bool:
+    """Tell whether a password's hash may, and can now, be put into the instance's metadata."""
+    may = instance.account.password_by_metadata
+    return may and instance.vm_state in metadata_hash.VM_STATES
 
 
 def _choice(image: Image, verdict: Verdict, *, preselected: bool) -> ImageChoice:
@@ -217,13 +222,12 @@ def _password_notes(instance: Instance) -> list[Note]:
     """Say how a temporary password gets there without a config drive, or that it does not."""
     if instance.config_drive:
         return []
-    by_metadata = instance.account.password_by_metadata
-    if by_metadata and instance.vm_state in metadata_hash.VM_STATES:
+    if takes_hash(instance):
         text = _("The instance has no config drive: a temporary password reaches only images that "
                  "read its hash in the instance’s metadata. The panel puts it there before the "
                  "rescue and takes it away after the exit.")  # fmt: skip
         return [Note("info", text)]
-    if by_metadata:
+    if instance.account.password_by_metadata:
         text = _("The instance has no config drive, and in its present state the cloud takes no "
                  "metadata: a temporary password cannot reach the rescue system.")  # fmt: skip
         return [Note("warning", text)]

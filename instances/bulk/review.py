@@ -122,7 +122,8 @@ class Review:
                            "changed.")),
         ]  # fmt: skip
         off = sum(row.vm_state == "stopped" for row in rows)
-        bare = sum(not row.config_drive for row in rows)
+        # Where the password may go through the metadata, each image says into how many it gets.
+        bare = sum(not row.config_drive and not choices.takes_hash(row) for row in rows)
         counted = (
             (off, ngettext_lazy(
                 "{n} of them is off now: after the exit it will be running.",

@@ -8,6 +8,7 @@ from django.urls import reverse
 
 from instances.bulk import asked
 from instances.models import Batch, Instance, Rescue
+from teams.models import CloudAccount
 from tests.instances import rows
 from tests.instances.bulk.tools import advance, all_become, becomes, on_the_way
 
@@ -209,3 +210,14 @@ def test_a_teams_bulk_actions_are_listed(teams, many, begun, draft, desk):
     text = desk.get(reverse("instances:batches", args=[teams.acme.pk])).content.decode()
     assert text.count("<li>") and "INC-1" in text and text.count("/batches/") >= 1
     assert asked.Batch.objects.count() == 2 and text.count('class="batch-bar"') >= 1
+
+
+def test_the_review_counts_whom_no_password_can_reach(acme, many, desk):
+    Instance.objects.filter(pk__in=[row.pk for row in many[:2]]).update(config_drive=False)
+    said = "2 of them have no config drive, so no temporary password can reach them."
+    choose(desk, many[:3])
+    assert said in page(desk, Batch.objects.get())
+    CloudAccount.objects.update(password_by_metadata=True)
+    assert said not in page(desk, Batch.objects.get())
+    Instance.objects.filter(pk=many[0].pk).update(vm_state="error", status="ERROR")
+    assert "1 of them has no config drive" in page(desk, Batch.objects.get())
