@@ -21,7 +21,8 @@ logger = logging.getLogger(__name__)
 
 
 @cache
-def _redis() -> redis.Redis:
+def connection() -> redis.Redis:
+    """Return the connection to Redis that the panel's marks and messages share."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1, decode_responses=True
     )
@@ -35,7 +36,7 @@ def changed(team_id: int, topics: Iterable[str]) -> None:
 
 def _publish(message: str) -> None:
     try:
-        _redis().publish(CHANNEL, message)
+        connection().publish(CHANNEL, message)
     except redis.RedisError as error:
         logger.warning("change not announced: %s", type(error).__name__)
 
@@ -43,7 +44,7 @@ def _publish(message: str) -> None:
 def watch(team_ids: Iterable[int]) -> None:
     """Say that somebody looks at these teams: a page view counts where no stream can."""
     try:
-        with _redis().pipeline(transaction=False) as batch:
+        with connection().pipeline(transaction=False) as batch:
             for pk in team_ids:
                 batch.set(WATCHED.format(team=pk), "1", ex=WATCHED_FOR)
             batch.execute()
@@ -55,7 +56,7 @@ def watched_teams(team_ids: Iterable[int]) -> set[int]:
     """Return those teams of which somebody has a page open; none when the broker is away."""
     ids = list(team_ids)
     try:
-        marks = _redis().mget([WATCHED.format(team=pk) for pk in ids]) if ids else []
+        marks = connection().mget([WATCHED.format(team=pk) for pk in ids]) if ids else []
     except redis.RedisError:
         return set()
     return {pk for pk, mark in zip(ids, marks, strict=True) if mark}
