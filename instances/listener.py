@@ -9,6 +9,7 @@ import secrets
 import time
 from typing import Any
 
+from django.db import DatabaseError, close_old_connections
 from kombu import Connection, Consumer, Exchange, Queue
 from kombu.mixins import ConsumerMixin
 
@@ -29,9 +30,9 @@ MARK_EVERY = 1.0
 class Listener(ConsumerMixin):
     """Hear what changed, and nudge the accounts concerned, each once a second at most."""
 
-    def __init__(self, url: str, region: str = "") -> None:
+    def __init__(self, url: str, region: str = "", *, exchange: str = EXCHANGE) -> None:
         self.connection = Connection(url, heartbeat=HEARTBEAT, connect_timeout=5)
-        self.region = region
+        self.region, self.exchange = region, exchange
         self.accounts: dict[str, set[int]] = {}
         self.waiting: dict[int, float] = {}  # account: not before
         self.nudged: dict[int, float] = {}
@@ -43,7 +44,7 @@ class Listener(ConsumerMixin):
         """Have a queue of our own that nobody else reads and that ends with the connection."""
         queue = Queue(
             f"rescue-panel.{secrets.token_hex(8)}",
-            exchange=Exchange(EXCHANGE, "topic", no_declare=True),
+            exchange=Exchange(self.exchange, "topic", no_declare=True),
             routing_key=TOPIC,
             durable=False, exclusive=True, auto_delete=True,
             expires=60, max_length=10_000, max_length_bytes=16 * 1024 * 1024,
@@ -67,15 +68,24 @@ class Listener(ConsumerMixin):
                 self.waiting.setdefault(pk, self.nudged.get(pk, float("-inf")) + APART)
 
     def on_iteration(self) -> None:
-        """Nudge whom it is time for, and say that somebody listens."""
+        """Nudge whom it is time for, and say that somebody listens; what fails comes again."""
         now = time.monotonic()
-        if now - self.read_at >= ACCOUNTS_EVERY:
-            self.accounts, self.read_at = inventory.accounts_of_projects(self.region), now
-        for pk in [pk for pk, not_before in self.waiting.items() if not_before <= now]:
-            self._nudge(pk, now)
+        try:
+            self._nudge_due(now)
+        except DatabaseError as error:
+            logger.warning("no nudge: the database is away (%s)", type(error).__name__)
+            close_old_connections()
+            return  # nor is the mark renewed
         if now - self.marked_at >= MARK_EVERY:
             ears.listening(messages=self.messages, bad=self.bad, heard=self.heard)
             self.messages, self.bad, self.heard, self.marked_at = 0, 0, set(), now
+
+    def _nudge_due(self, now: float) -> None:
+        if now - self.read_at >= ACCOUNTS_EVERY:
+            close_old_connections()
+            self.accounts, self.read_at = inventory.accounts_of_projects(self.region), now
+        for pk in [pk for pk, not_before in self.waiting.items() if not_before <= now]:
+            self._nudge(pk, now)
 
     def _nudge(self, account_id: int, now: float) -> None:
         if inventory.hasten(account_id) is inventory.Hastened.BUSY:

@@ -80,9 +80,14 @@ def hasten(account_id: int) -> Hastened:
     mirror = CloudMirror.objects.select_related("account").filter(
         account_id=account_id, account__disconnected_at=None, problem=F("images_problem")
     ).first()  # fmt: skip
-    if mirror is None or not _needed(mirror):
+    if mirror is None:
         return Hastened.NOT_NEEDED
     now = clock_now()
+    if not _needed(mirror):
+        # Left to the idle pace: whoever begins to watch then finds it quiet, and has it read.
+        slow = CloudMirror.objects.filter(pk=mirror.pk, next_at__lte=F("synced_at") + SAFETY_PACE)
+        slow.update(next_at=F("synced_at") + IDLE_PACE)
+        return Hastened.NOT_NEEDED
     made = _free("lease_until", now).filter(pk=mirror.pk).update(next_at=now)
     return Hastened.NOW if made else Hastened.BUSY
 
