@@ -18,7 +18,7 @@ from kombu import Connection, Exchange
 from instances import ears, events, inventory, notices, tasks
 from instances.inventory import Hastened, due
 from instances.listener import Listener
-from instances.models import CloudMirror
+from instances.models import CloudMirror, Rescue
 from instances.models.clock import now
 from tests.services import wait_until
 
@@ -101,6 +101,7 @@ def test_polling_is_back_when_the_mark_fades(watched):
 
 
 def test_who_begins_to_watch_has_what_was_passed_over_read(watched):
+    Rescue.objects.update(next_at=None)  # nothing moves
     ears.listening(heard=[watched.pk])
     mirror = next_in(watched, 20)
     events.connection().delete(events.WATCHED.format(team=watched.team_id))
