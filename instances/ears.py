@@ -73,7 +73,9 @@ def figures() -> Figures:
     """Return how the listener does, for the operator."""
     try:
         with connection().pipeline(transaction=False) as batch:
-            listens, known = batch.exists(LISTENING).hgetall(FIGURES).execute()
+            batch.exists(LISTENING)
+            batch.hgetall(FIGURES)
+            listens, known = batch.execute()
     except redis.RedisError:
         return Figures()
     last_at = float(known["last_at"]) if "last_at" in known else None

@@ -124,8 +124,8 @@ class _PanelCollector(Collector):
         from instances import ears
 
         known = ears.figures()
-        shown = {
-            "listening": ("Whether Nova's notifications are listened to.", known.listening),
+        shown: dict[str, tuple[str, float]] = {
+            "listening": ("Whether Nova's notifications are listened to.", float(known.listening)),
             "notifications": ("Notifications heard.", known.messages),
             "notifications_bad": ("Notifications not understood.", known.bad),
         }
@@ -133,7 +133,7 @@ class _PanelCollector(Collector):
             age = timezone.now().timestamp() - known.last_at
             shown["notification_age_seconds"] = ("Age of the last notification.", age)
         for name, (text, value) in shown.items():
-            yield GaugeMetricFamily(f"rescuepanel_{name}", text, value=float(value))
+            yield GaugeMetricFamily(f"rescuepanel_{name}", text, value=value)
 
     @staticmethod
     def _mirror_age() -> GaugeMetricFamily:
