@@ -12,6 +12,7 @@ from typing import Any
 from django.db import DatabaseError, close_old_connections
 from kombu import Connection, Consumer, Exchange, Queue
 from kombu.mixins import ConsumerMixin
+from kombu.utils.limits import TokenBucket
 
 from instances import ears, inventory, notices, tasks
 
@@ -25,6 +26,7 @@ APART = 1.0  # seconds between two nudges of an account
 BUSY_AGAIN = 0.3
 ACCOUNTS_EVERY = 10.0
 MARK_EVERY = 1.0
+REFUSED_AGAIN = 10.0  # a password or an exchange that is wrong stays so for a while
 
 
 class Listener(ConsumerMixin):
@@ -33,6 +35,7 @@ class Listener(ConsumerMixin):
     def __init__(self, url: str, region: str = "", *, exchange: str = EXCHANGE) -> None:
         self.connection = Connection(url, heartbeat=HEARTBEAT, connect_timeout=5)
         self.region, self.exchange = region, exchange
+        self.restart_limit = TokenBucket(1 / REFUSED_AGAIN)
         self.accounts: dict[str, set[int]] = {}
         self.waiting: dict[int, float] = {}  # account: not before
         self.nudged: dict[int, float] = {}
