@@ -7,6 +7,7 @@ nudge, and one that is lost costs no more than a look of the slow pass.
 import logging
 import secrets
 import time
+from functools import cached_property
 from typing import Any
 
 from django.db import DatabaseError, close_old_connections
@@ -35,13 +36,17 @@ class Listener(ConsumerMixin):
     def __init__(self, url: str, region: str = "", *, exchange: str = EXCHANGE) -> None:
         self.connection = Connection(url, heartbeat=HEARTBEAT, connect_timeout=5)
         self.region, self.exchange = region, exchange
-        self.restart_limit = TokenBucket(1 / REFUSED_AGAIN)
         self.accounts: dict[str, set[int]] = {}
         self.waiting: dict[int, float] = {}  # account: not before
         self.nudged: dict[int, float] = {}
         self.heard: set[int] = set()
         self.messages = self.bad = 0
         self.read_at = self.marked_at = float("-inf")
+
+    @cached_property
+    def restart_limit(self) -> TokenBucket:
+        """Say how often to begin anew."""
+        return TokenBucket(1 / REFUSED_AGAIN)
 
     def get_consumers(self, _consumer: Any, channel: Any) -> list[Consumer]:
         """Have a queue of our own that nobody else reads and that ends with the connection."""
