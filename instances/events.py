@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 
 @cache
-def _redis() -> redis.Redis:
+def connection() -> redis.Redis:
+    """Return the connection to Redis that the panel's marks and messages share."""
     return redis.Redis.from_url(
         settings.REDIS_URL, socket_timeout=2, socket_connect_timeout=1, decode_responses=True
     )
@@ -37,7 +38,7 @@ def changed(team_id: int, topics: Iterable[str]) -> None:
 
 def _publish(team_id: int, topics: list[str]) -> None:
     try:
-        with _redis().pipeline(transaction=False) as batch:
+        with connection().pipeline(transaction=False) as batch:
             if not all(topic.startswith("seen:") for topic in topics):
                 batch.set(REVISION.format(team=team_id), secrets.token_hex(8))
             batch.publish(CHANNEL, json.dumps({"team": team_id, "topics": topics}))
@@ -54,7 +55,7 @@ def watch(team_ids: Iterable[int]) -> str:
     """
     ids = sorted(team_ids)
     try:
-        with _redis().pipeline(transaction=False) as batch:
+        with connection().pipeline(transaction=False) as batch:
             for pk in ids:
                 batch.set(WATCHED.format(team=pk), "1", ex=WATCHED_FOR)
             batch.mget([REVISION.format(team=pk) for pk in ids] or ["-"])
@@ -69,7 +70,7 @@ def watched_teams(team_ids: Iterable[int]) -> set[int]:
     """Return those teams of which somebody has a page open; none when the broker is away."""
     ids = list(team_ids)
     try:
-        marks = _redis().mget([WATCHED.format(team=pk) for pk in ids]) if ids else []
+        marks = connection().mget([WATCHED.format(team=pk) for pk in ids]) if ids else []
     except redis.RedisError:
         return set()
     return {pk for pk, mark in zip(ids, marks, strict=True) if mark}

@@ -111,6 +111,11 @@ def sync_due() -> None:
         _send(read_all, account_id)
 
 
+def nudge_sync(account_id: int) -> None:
+    """Ask a worker to follow an account that is due."""
+    _send(sync, account_id)
+
+
 def nudge_history(instance_id: int) -> None:
     """Ask a worker to read what the cloud says was done to a server."""
     _send(read_history, instance_id)

@@ -210,6 +210,15 @@ def broker_url(url: str) -> str:
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
 
 
+def amqp_url(name: str) -> str:
+    """Return the address of a RabbitMQ in NAME; empty: none."""
+    value = text(name, "")
+    if value and not (value.startswith(("amqp://", "amqps://")) and urlsplit(value).hostname):
+        # The value holds a password: the sentence never repeats it.
+        raise ImproperlyConfigured(f"{name} must look like amqps://user:password@host:5671/vhost.")
+    return value
+
+
 def openid_connect() -> dict[str, Any]:
     """Return allauth's settings for the provider that the OIDC_ variables name; none: no such."""
     issuer = text("OIDC_ISSUER", "").rstrip("/")

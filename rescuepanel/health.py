@@ -40,7 +40,15 @@ def readyz(_request: HttpRequest) -> JsonResponse:
     """Say whether all that a rescue needs is there: database, broker, a worker seen lately."""
     checks = {name: check() for name, check in _CHECKS.items()}
     ready = all(problem == "ok" for problem in checks.values())
+    if settings.NOVA_NOTIFICATIONS_URL:  # a listener that is away only means more questions
+        checks["listener"] = _listener()
     return JsonResponse({"ready": ready, **checks}, status=200 if ready else 503)
+
+
+def _listener() -> str:
+    from instances import ears
+
+    return "ok" if ears.figures().listening else "not listening: clouds are asked as without it"
 
 
 def _database() -> str:
@@ -88,6 +96,8 @@ class _PanelCollector(Collector):
         """Yield the gauges; labels hold only our own words and ids."""
         yield self._open_rescues()
         yield self._mirror_age()
+        if settings.NOVA_NOTIFICATIONS_URL:
+            yield from self._listener()
         up = GaugeMetricFamily(
             "rescuepanel_up", "Whether a part answers (1) or not (0).", labels=["part"]
         )
@@ -108,6 +118,22 @@ class _PanelCollector(Collector):
         for state, count in open_rows.annotate(count=Count("pk")):
             gauge.add_metric([str(state)], count)
         return gauge
+
+    @staticmethod
+    def _listener() -> Iterator[GaugeMetricFamily]:
+        from instances import ears
+
+        known = ears.figures()
+        shown: dict[str, tuple[str, float]] = {
+            "listening": ("Whether Nova's notifications are listened to.", float(known.listening)),
+            "notifications": ("Notifications heard.", known.messages),
+            "notifications_bad": ("Notifications not understood.", known.bad),
+        }
+        if known.last_at is not None:
+            age = timezone.now().timestamp() - known.last_at
+            shown["notification_age_seconds"] = ("Age of the last notification.", age)
+        for name, (text, value) in shown.items():
+            yield GaugeMetricFamily(f"rescuepanel_{name}", text, value=value)
 
     @staticmethod
     def _mirror_age() -> GaugeMetricFamily:

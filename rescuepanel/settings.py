@@ -250,6 +250,10 @@ FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler
 CLOUD_AUTH_HOSTS = [host.lower() for host in env.hosts("CLOUD_AUTH_HOSTS")]
 CLOUD_PRIVATE_NETWORKS = env.networks("CLOUD_PRIVATE_NETWORKS", "127.0.0.0/8" if DEMO else "")
 
+# Nova's notifications, where the operator lets us hear them; of which region they tell
+NOVA_NOTIFICATIONS_URL = env.amqp_url("NOVA_NOTIFICATIONS_URL")
+NOVA_NOTIFICATIONS_REGION = env.text("NOVA_NOTIFICATIONS_REGION", "")
+
 # A cloud whose own names and passwords let people in too
 KEYSTONE_SIGN_IN = env.keystone_sign_in(plain_http=bool(CLOUD_PRIVATE_NETWORKS))
 

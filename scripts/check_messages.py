@@ -1,6 +1,7 @@
 """Check the French catalogue: nothing untranslated, nothing missing, compiled file up to date."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,8 @@ import polib
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = ["instances", "teams", "rescuepanel", "templates"]
 CATALOGUE = Path("locale/fr/LC_MESSAGES/django.po")
+#: French wants these marks on the line of the word they belong to.
+LOOSE = re.compile(r"(?<=\S) (?=[;:!?»](?!\S*=))|(?<=«) ")
 
 
 def gathered(folder: Path) -> polib.POFile:
@@ -29,6 +32,7 @@ def problems(catalogue: polib.POFile) -> list[str]:
     """Name every text that French readers would meet in English, and a stale compiled file."""
     found = [f"not translated: {entry.msgid!r}" for entry in catalogue.untranslated_entries()]
     found += [f"fuzzy: {entry.msgid!r}" for entry in catalogue.fuzzy_entries()]
+    found += [f"a space that may break: {entry.msgstr!r}" for entry in catalogue if _loose(entry)]
     if not (ROOT / CATALOGUE).with_suffix(".mo").exists():
         return [*found, "there is no compiled catalogue: run make messages"]
     compiled = polib.mofile(str((ROOT / CATALOGUE).with_suffix(".mo")))
@@ -36,6 +40,12 @@ def problems(catalogue: polib.POFile) -> list[str]:
     if {_pair(entry) for entry in compiled} != {_pair(entry) for entry in ours}:
         found.append("the .mo file is not made from the .po file: run make messages")
     return found
+
+
+def _loose(entry: polib.POEntry) -> bool:
+    if LOOSE.search(entry.msgid):  # a command, not a sentence
+        return False
+    return any(LOOSE.search(text) for text in (entry.msgstr, *entry.msgstr_plural.values()))
 
 
 def _pair(entry: polib.POEntry | polib.MOEntry) -> tuple[str, ...]:

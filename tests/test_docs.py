@@ -122,6 +122,7 @@ def test_every_page_can_be_reached_from_the_readme() -> None:
 
 
 ASKING = {
+    "amqp_url",
     "text",
     "flag",
     "number",

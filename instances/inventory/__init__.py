@@ -7,10 +7,20 @@ and then against drift. Each has a lease of its own, so that the slow one never 
 import uuid
 
 from instances.inventory.changes import Followed, follow
-from instances.inventory.due import due_accounts, due_for_all, overdue_for
+from instances.inventory.due import (
+    Hastened,
+    accounts_of_projects,
+    due_accounts,
+    due_for_all,
+    hasten,
+    overdue_for,
+)
 from instances.inventory.whole import read_all
 
-__all__ = ["Followed", "due_accounts", "due_for_all", "follow", "overdue_for", "read_all", "sync"]
+__all__ = [
+    "Followed", "Hastened", "accounts_of_projects", "due_accounts", "due_for_all", "follow",
+    "hasten", "overdue_for", "read_all", "sync",
+]  # fmt: skip
 
 
 def sync(account_id: int) -> list[uuid.UUID]:

@@ -53,9 +53,9 @@ class Bench:
 
         name = events.WATCHED.format(team=self.mirror.account.team_id)
         if seconds:
-            events._redis().set(name, "1", ex=seconds)
+            events.connection().set(name, "1", ex=seconds)
         else:
-            events._redis().delete(name)
+            events.connection().delete(name)
 
     def asked(self, since: int = 0) -> list[dict[str, Any]]:
         """Return what the cloud was asked after so many requests."""

@@ -57,7 +57,7 @@ def run(folder: Path) -> dict[str, float]:
 
         scenario.prepare(parts)
         team = CloudMirror.objects.get().account.team_id
-        events._redis().set(events.WATCHED.format(team=team), "1", ex=600)
+        events.connection().set(events.WATCHED.format(team=team), "1", ex=600)
         parts.keep_worker_alive()
         return {
             "following": seconds_lost(parts, "lease_until", "listed_at"),

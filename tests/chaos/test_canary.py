@@ -97,7 +97,7 @@ class Watch:
 def watch(redis_server, synced):
     link = redis.Redis.from_url(redis_server.url)
     link.flushall()
-    events._redis.cache_clear()
+    events.connection.cache_clear()
     secret = synced.credential()["auth"]["application_credential_secret"]
     with everything_logged() as logs:
         yield Watch(link, logs, [CANARY, secret])

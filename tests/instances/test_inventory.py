@@ -232,7 +232,7 @@ def test_watching_is_read_from_redis(synced, redis_server, settings):
     import redis
 
     settings.REDIS_URL = redis_server.url
-    events._redis.cache_clear()
+    events.connection.cache_clear()
     link = redis.Redis.from_url(redis_server.url)
     link.flushdb()
     assert events.watched_teams([synced.team_id]) == set()

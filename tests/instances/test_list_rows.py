@@ -206,7 +206,7 @@ def test_a_list_with_an_age_is_kept_for_a_second(client, teams, alice, revision,
 
 def test_each_announcement_but_of_a_mere_reading_is_another_revision(db, redis_server, settings):
     settings.REDIS_URL = redis_server.url
-    events._redis.cache_clear()
+    events.connection.cache_clear()
     try:
         told = [events.watch([7])]
         for topics in (["list"], ["seen:3"], ["instance:4", "seen:3"], ["rescue:5"]):
@@ -215,6 +215,6 @@ def test_each_announcement_but_of_a_mere_reading_is_another_revision(db, redis_s
         events._publish(8, ["list"])
         assert events.watch([7]) == told[-1]
     finally:
-        events._redis.cache_clear()
+        events.connection.cache_clear()
     assert told[1] == told[2]
     assert len(set(told)) == 4

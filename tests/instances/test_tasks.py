@@ -115,7 +115,7 @@ def broken_redis(monkeypatch):
     def away():
         return redis.Redis.from_url("redis://127.0.0.1:9/0", socket_connect_timeout=0.2)
 
-    monkeypatch.setattr(events, "_redis", away)
+    monkeypatch.setattr(events, "connection", away)
 
 
 def test_without_redis_nothing_is_announced_and_nothing_breaks(

@@ -149,3 +149,16 @@ def test_a_keystone_is_read_whole_and_by_default_there_is_none(
 def test_plain_http_to_keystone_is_for_permitted_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEYSTONE_SIGN_IN_URL", "http://10.2.0.1:5000/v3")
     assert env.keystone_sign_in(plain_http=True)["url"] == "http://10.2.0.1:5000/v3"
+
+
+def test_the_address_of_notifications_is_checked_and_not_repeated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert env.amqp_url("NOVA_NOTIFICATIONS_URL") == ""
+    monkeypatch.setenv("NOVA_NOTIFICATIONS_URL", "amqps://panel:hidden@rabbit.example.org//")
+    assert env.amqp_url("NOVA_NOTIFICATIONS_URL").startswith("amqps://")
+    for wrong in ("http://panel:hidden@rabbit", "amqp://", "rabbit:hidden"):
+        monkeypatch.setenv("NOVA_NOTIFICATIONS_URL", wrong)
+        with pytest.raises(ImproperlyConfigured, match="must look like amqps://") as refused:
+            env.amqp_url("NOVA_NOTIFICATIONS_URL")
+        assert "hidden" not in str(refused.value)

@@ -146,7 +146,7 @@ def test_static_files_are_named_by_content_and_kept_for_ever(production: Product
 def test_compose_names_only_settings_that_exist_and_no_secret() -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
     services = compose["services"]
-    ours = {"migrate", "web", "worker", "machines", "beat"}
+    ours = {"migrate", "web", "worker", "machines", "beat", "listen"}
     assert set(services) == ours | {"postgres", "redis"}
     source = (ROOT / "rescuepanel" / "settings.py").read_text()
     source += (ROOT / "rescuepanel" / "environment.py").read_text()
