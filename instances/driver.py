@@ -70,7 +70,8 @@ def step(rescue_id: uuid.UUID) -> float | None:
     if found.wait:
         return _listen(rescue, found)
     seen = found.seen
-    sight.mirror(rescue.instance, found.server, found.as_of)
+    if not found.from_mirror:
+        sight.mirror(rescue.instance, found.server, found.as_of)
     if rescue.pending_snapshot is not None and not seen.gone:
         return _snapshot_first(rescue, rescue.pending_snapshot, cloud, seen)
     move = lifecycle.decide(rescue.case(clock_now()), seen)

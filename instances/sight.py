@@ -2,16 +2,17 @@
 
 There are two sources. A look of the rescue's own asks the cloud for the server and what was done
 to it. Where many servers of an account are at work, one listing shows them all, and the mirror
-tells of each what that listing showed. The second source never decides anything: it only says
-that a server is still at work, so that there is nothing to look for yet.
+tells of each what that listing showed. Of a server that is still at work there is nothing to look
+for yet; of one that rests the listing's word is believed, but what was done to it, which tells
+whose doing it was, is asked for all the same. Whatever else the mirror says, an own look follows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from instances import events, lifecycle, pace
-from instances.cloud import Cloud, Server
+from instances.cloud import Cloud, Gone, Server
 from instances.lifecycle import Call, Phase, Seen, State
 from instances.models import CloudMirror, Instance, Rescue
 from instances.models.clock import now as clock_now
@@ -19,6 +20,13 @@ from instances.models.mirror import facts_of
 from instances.models.rescue import AT_WORK
 
 TASKS = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
+#: where listings are enough: before a call of these, and while the host has it
+LISTENED_FOR = AT_WORK | {State.REQUESTED, State.EXIT_REQUESTED}
+RESTS_BEFORE = {
+    Call.RESCUE: frozenset({"active", "stopped"}),
+    Call.UNRESCUE: frozenset({"rescued"}),
+}
+RESTS_AFTER = {Call.RESCUE: frozenset({"rescued"}), Call.UNRESCUE: frozenset({"active", "stopped"})}
 #: older than this, a listing does not tell whether a server is at work now
 FRESH = timedelta(seconds=3)
 #: no listing for so long: whoever follows the account is not there, each looks for itself
@@ -34,6 +42,8 @@ class Sight:
 
     seen: Seen
     as_of: datetime
+    #: the mirror told the server's state
+    from_mirror: bool = False
     server: Server | None = None
     #: seconds in which there is nothing to decide: others listen for this server
     wait: float = 0.0
@@ -42,13 +52,13 @@ class Sight:
 def of(rescue: Rescue, cloud: Cloud) -> Sight:
     """Return what is known of a rescue's server, from the mirror if that is enough."""
     phase = lifecycle.phase_of(State(rescue.state))
-    if phase is not None and rescue.state in AT_WORK:
-        shared = _shared(rescue, phase)
+    if phase is not None and rescue.state in LISTENED_FOR:
+        shared = _shared(rescue, phase, cloud)
         if shared is not None:
             return shared
     began = clock_now()
     server, seen = _own(rescue, phase, cloud)
-    return Sight(seen, began, server)
+    return Sight(seen, began, server=server)
 
 
 def _own(rescue: Rescue, phase: Phase | None, cloud: Cloud) -> tuple[Server | None, Seen]:
@@ -65,32 +75,54 @@ def _own(rescue: Rescue, phase: Phase | None, cloud: Cloud) -> tuple[Server | No
     )
 
 
-def _shared(rescue: Rescue, phase: Phase) -> Sight | None:
+def _shared(rescue: Rescue, phase: Phase, cloud: Cloud) -> Sight | None:
     """Return what the account's listings show; None when an own look is due."""
-    account_id, called_at = rescue.instance.account_id, rescue.called_at
-    if called_at is None or not Rescue.objects.crowded(account_id):
+    account_id = rescue.instance.account_id
+    if not Rescue.objects.crowded(account_id):
         return None
     # One statement: the rows were written before the mirror said that they were listed.
     row = Instance.objects.filter(pk=rescue.instance_id, deleted_at=None).values(
         "vm_state", "task_state", "locked", "seen_at", "account__mirror__listed_at"
     ).first()  # fmt: skip
-    now = clock_now()
-    listed_at = row and row["account__mirror__listed_at"]
     if row is None:
         return None
+    now, listed_at = clock_now(), row["account__mirror__listed_at"]
     if listed_at is None or now - listed_at > ABANDONED:
         _ask_for_listing(account_id, now)  # it may only have been idle
         return None
-    if now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
-        return None
     seen = Seen(row["vm_state"], row["task_state"], row["locked"])
     as_of = max(listed_at, row["seen_at"])
-    if as_of <= called_at or now - as_of > FRESH:
-        _ask_for_listing(account_id, now)
-        return Sight(seen, as_of, wait=UNTIL_LISTED)
-    if seen.task_state != TASKS[phase.call]:
+    if rescue.state == phase.requested:
+        return _before_call(rescue, phase, cloud, Sight(seen, as_of, from_mirror=True))
+    return _at_work(rescue, phase, cloud, Sight(seen, as_of, from_mirror=True))
+
+
+def _before_call(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight | None:
+    """Believe that a server rests: Nova itself refuses the call if it does not any more."""
+    seen, fresh = listed.seen, clock_now() - listed.as_of <= FRESH
+    rests = seen.idle and not seen.locked and seen.vm_state in RESTS_BEFORE[phase.call]
+    return _with_actions(rescue, cloud, listed) if fresh and rests and not rescue.calls else None
+
+
+def _at_work(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight | None:
+    now, called_at, seen = clock_now(), rescue.called_at, listed.seen
+    if called_at is None or now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
         return None
-    return Sight(seen, as_of, wait=pace.spread(UNTIL_HEARD))
+    if listed.as_of <= called_at or now - listed.as_of > FRESH:
+        _ask_for_listing(rescue.instance.account_id, now)
+        return replace(listed, wait=UNTIL_LISTED)
+    if seen.task_state == TASKS[phase.call]:
+        return replace(listed, wait=pace.spread(UNTIL_HEARD))
+    rests = seen.idle and seen.vm_state in RESTS_AFTER[phase.call]
+    return _with_actions(rescue, cloud, listed) if rests else None
+
+
+def _with_actions(rescue: Rescue, cloud: Cloud, listed: Sight) -> Sight | None:
+    try:
+        actions = cloud.actions(rescue.instance.server_id)
+    except Gone:
+        return None
+    return replace(listed, seen=replace(listed.seen, actions=actions))
 
 
 def _ask_for_listing(account_id: int, now: datetime) -> None:

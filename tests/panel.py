@@ -91,13 +91,13 @@ class Panel:
             return False
 
     @contextmanager
-    def running(self) -> Iterator["Panel"]:
+    def running(self, workers: int = 2) -> Iterator["Panel"]:
         """Start it, wait until it is ready, and stop it in the end."""
         with ExitStack() as stack:
             self.redis.start()
             stack.callback(self.redis.stop)
             celery = ("celery", "-A", "rescuepanel")
-            worker = self.spawn("worker", *celery, "worker", "-c", "2", "-l", "warning")
+            worker = self.spawn("worker", *celery, "worker", "-c", str(workers), "-l", "warning")
             beat = self.spawn(
                 "beat", *celery, "beat", "-s", str(self.folder / "beat"), "--pidfile="
             )

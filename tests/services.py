@@ -84,8 +84,9 @@ class RedisServer:
                 "--save",
                 "",
             ],
-            stdout=subprocess.DEVNULL,
-        )
+            # Nor a pipe of whoever reads the tests' output, should it outlive them.
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
         wait_until(lambda: listens(self.port), "Redis starting")
 
     def stop(self) -> None:

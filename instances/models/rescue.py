@@ -37,6 +37,11 @@ LEASE = timedelta(seconds=20)
 #: so many servers at work in one account are followed by one listing, not each by its own looks
 CROWD = 5
 AT_WORK = frozenset({State.WAITING, State.EXIT_WAITING})  # Nova said yes, the host has it
+#: on the way in or out, not stuck
+MOVING = AT_WORK | {
+    State.REQUESTED, State.CALLING, State.IN_DOUBT,
+    State.EXIT_REQUESTED, State.EXIT_CALLING, State.EXIT_IN_DOUBT,
+}  # fmt: skip
 PASSWORD_LIVES = timedelta(hours=24)
 SHOWN_AFTER_END = timedelta(hours=24)
 
@@ -56,9 +61,9 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         return self.open().filter(instance__account_id=account_id).exclude(next_at=None)
 
     def crowded(self, account_id: int) -> bool:
-        """Tell whether so many of an account's servers are at work that one listing is cheaper."""
-        at_work = self.filter(instance__account_id=account_id, state__in=AT_WORK)
-        return at_work[:CROWD].count() == CROWD
+        """Tell whether so many of an account's servers are moving that one listing is cheaper."""
+        moving = self.filter(instance__account_id=account_id, state__in=MOVING)
+        return moving[:CROWD].count() == CROWD
 
     def with_password_older_than(self, moment: datetime) -> "RescueQuerySet":
         """Keep rows whose password is too old; one still on its way to the machine stays."""

@@ -118,7 +118,7 @@ def test_a_few_look_for_themselves(account, host, at_work):
 
 
 def test_the_end_is_heard_and_looked_at(account, host, at_work):
-    rows = at_work()
+    rows = at_work(CROWD + 3)
     follow(account)
     for row in rows:
         step(row)
@@ -132,21 +132,85 @@ def test_the_end_is_heard_and_looked_at(account, host, at_work):
     for pk in woken:
         driver.step(pk)
     assert {Rescue.objects.get(pk=row.pk).state for row in rows} == {S.READY}
-    assert asked() == 2 * len(rows)  # the server, and what was done to it
+    # What was done to each, not the server too; the last few are no crowd any more.
+    assert asked() == len(rows) + CROWD - 1
 
 
-def test_what_the_mirror_says_decides_nothing(account, host, at_work):
-    """A row that says rescued, however fresh, makes the rescue look; only Nova makes it ready."""
+@pytest.mark.parametrize("told", ["active", "error", "building"])
+def test_what_is_not_the_end_is_looked_at(account, host, at_work, told):
+    """Only Nova tells of a failure, and whether its host gave up."""
     row, *_others = at_work()
     follow(account)
     Instance.objects.filter(pk=row.instance_id).update(
-        vm_state="rescued", task_state=None, seen_at=now()
+        vm_state=told, task_state=None, seen_at=now()
     )
     asked = Count(host)
     assert step(row) is not None
-    assert asked() >= 1
+    assert asked() == 3  # the server, its actions, what its host has done
     row.refresh_from_db()
     assert row.state == S.WAITING and row.instance.task_state == "rescuing"
+
+
+def test_an_end_by_the_listing_is_ours_only_by_its_action(account, host, at_work):
+    """Somebody ended ours and rescued again: the listing alone would call that ready."""
+    row, *_others = at_work()
+    host.calm()
+    all_are(host, [row], "rescued")
+    host.outside(row.instance.name, "unrescue")
+    all_are(host, [row], "active")
+    host.outside(row.instance.name, "rescue")
+    all_are(host, [row], "rescued")
+    follow(account)
+    step(row)
+    assert Rescue.objects.get(pk=row.pk).state == S.ENDED_OUTSIDE
+
+
+def asked_for(account, alice, names):
+    """Ask for rescues that nobody drives yet."""
+    rows = []
+    for instance in Instance.objects.filter(name__in=names):
+        ref = rescue.picker_for(instance).preselected.ref
+        rows.append(
+            rescue.start(instance=instance, image_ref=ref, by=alice, idempotency_key=uuid.uuid4())
+        )
+    return rows
+
+
+@pytest.fixture
+def asked_crowd(account, alice):
+    names = Instance.objects.order_by("name").values_list("name", flat=True)[: CROWD + 1]
+    return asked_for(account, alice, list(names))
+
+
+def test_a_crowd_that_was_just_listed_is_not_looked_at_before_the_call(account, host, asked_crowd):
+    follow(account)
+    asked = Count(host)
+    step(asked_crowd[0])
+    assert asked() == 2  # what was done to it before, and the call
+    row = Rescue.objects.get(pk=asked_crowd[0].pk)
+    assert row.state == S.WAITING and row.vm_state_before == "active"
+
+
+def test_a_listing_that_is_old_is_not_enough_before_a_call(account, host, asked_crowd):
+    follow(account)
+    old = now() - sight.FRESH - timedelta(seconds=1)
+    CloudMirror.objects.update(listed_at=old)
+    Instance.objects.update(seen_at=old)
+    asked = Count(host)
+    step(asked_crowd[0])
+    assert asked() == 3
+
+
+def test_who_came_first_meanwhile_is_told_by_nova(account, host, asked_crowd):
+    """The listing is up to some seconds old: a rescue by somebody else since is a lost race."""
+    host.calm()
+    row = asked_crowd[0]
+    follow(account)
+    host.outside(row.instance.name, "rescue")
+    all_are(host, [row], "rescued")
+    for _look in range(3):
+        step(row)
+    assert Rescue.objects.get(pk=row.pk).state == S.LOST_RACE
 
 
 def test_what_was_listed_before_the_call_does_not_count(account, host, at_work):

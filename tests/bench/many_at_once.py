@@ -1,0 +1,194 @@
+"""Two hundred rescues at once by a bulk action, beside two hundred by the bare API, on the lab.
+
+``python -m tests.bench.many_at_once``: the two in turn on the same servers, the hypervisor taking
+five seconds. Bare is twelve clients that POST, then the cheapest look there is, once a second,
+until all are in RESCUE: a list of ids by status. Ours is from *begin* until the board says that all
+are done.
+"""
+
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from tests.bench import lab
+from tests.bench.figures import median, verdict
+from tests.bench.visitors import sign_in
+from tests.services import wait_until
+
+MANY = int(os.environ.get("MANY", "200"))
+ROUNDS = int(os.environ.get("ROUNDS", "2"))
+CLIENTS = 12  # as many as the lab's Nova has threads
+TIMES = 1.2  # the bare API's time, at most
+RESCUE_SECONDS = 5
+PASSWORD = "bench-bench"
+SHOWN = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
+MIRRORED = (
+    "from instances.models import Instance as I;"
+    "print(I.objects.filter(vm_state='{state}', task_state=None, deleted_at=None).count())"
+)
+STEPS = """
+from statistics import median
+from instances.models import Rescue
+rows = list(Rescue.objects.order_by("-created_at")[:MANY])
+began = min(row.created_at for row in rows)
+for name in ("asked_at", "called_at", "accepted_at", "ready_at"):
+    times = sorted((getattr(row, name) - began).total_seconds() for row in rows)
+    print(f"{name} {times[0]:.1f} {median(times):.1f} {times[-1]:.1f}")
+"""
+
+
+def main() -> int:
+    """Measure, print, judge."""
+    conn = lab.connect(f"app-portal-{lab.PROJECT}")
+    lab.seed(MANY)
+    knobs = lab.HOME / "knobs.json"
+    before = knobs.read_text() if knobs.exists() else "{}"
+    knobs.write_text(json.dumps({"rescue_seconds": RESCUE_SECONDS, "unrescue_seconds": 0}))
+    try:
+        return measure(conn)
+    finally:
+        restored(conn)
+        knobs.write_text(before)
+
+
+def measure(conn: Any) -> int:
+    image = conn.image.find_image("Debian Rescue (temporary password)").id
+    alone, ours = [], []
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        cloud = f"app-portal-{lab.PROJECT}"
+        panel = stack.enter_context(lab.panel_of(folder, cloud, BATCH_AT_ONCE=str(MANY)))
+        stack.enter_context(panel.running(workers=4))  # as docker-compose.yml has it
+        asked = lab.Asked(conn.current_project_id)
+        browser = stack.enter_context(httpx.Client(base_url=panel.url, timeout=60))
+        sign_in(browser)
+        for _round in range(ROUNDS):
+            restored(conn)
+            asked.start()
+            alone.append(bare(conn, image))
+            print(f"    bare: {alone[-1]:.1f} s, {kinds(asked)}", flush=True)
+            restored(conn)
+            wait_until(lambda: counted(panel, MIRRORED.format(state="active")) >= MANY, "all", 180)
+            batch, token = drafted(browser)
+            asked.start()
+            ours.append(by_panel(panel, browser, batch, token))
+            print(f"    ours: {ours[-1]:.1f} s, {kinds(asked)}", flush=True)
+            print(f"          {told(panel)}")
+    ratio = median(ours) / median(alone)
+    said = f"{ratio:.2f} x the bare API ({median(ours):.1f} s, {median(alone):.1f} s)"
+    return 0 if verdict(f"{MANY} rescues at once", ratio <= TIMES, f"{said}, <= {TIMES}") else 1
+
+
+def servers(conn: Any) -> list[dict[str, Any]]:
+    """Return as many of the project's servers as are rescued, always the same."""
+    found: list[dict[str, Any]] = []
+    query: dict[str, Any] = {"limit": 200, "sort_key": "display_name", "sort_dir": "asc"}
+    while len(found) < MANY:
+        answer = conn.compute.get("/servers", params=query, microversion="2.87").json()
+        found += answer["servers"]
+        if not answer.get("servers_links"):
+            break
+        query["marker"] = found[-1]["id"]
+    return found[:MANY]
+
+
+def bare(conn: Any, image: str) -> float:
+    """Rescue them by the API alone; return the seconds until all are in RESCUE."""
+    chosen = [one["id"] for one in servers(conn)]
+    body = {"rescue": {"adminPass": PASSWORD, "rescue_image_ref": image}}
+    began = time.monotonic()
+
+    def rescue(server_id: str) -> None:
+        answer = conn.compute.post(f"/servers/{server_id}/action", json=body, microversion="2.87")
+        assert answer.status_code == 200, answer.text
+
+    with ThreadPoolExecutor(CLIENTS) as clients:
+        list(clients.map(rescue, chosen))
+    while True:
+        time.sleep(1)
+        there = conn.compute.get("/servers", params={"status": "RESCUE", "limit": 1000}).json()
+        if set(chosen) <= {one["id"] for one in there["servers"]}:
+            return time.monotonic() - began
+
+
+def restored(conn: Any) -> None:
+    """Let every server of the project run again."""
+
+    def states() -> list[dict[str, Any]]:
+        return list(conn.compute.get("/servers?status=RESCUE&limit=1000").json()["servers"])
+
+    def unrescue(one: dict[str, Any]) -> None:
+        conn.compute.post(f"/servers/{one['id']}/action", json={"unrescue": None})
+
+    def quiet() -> bool:
+        with ThreadPoolExecutor(CLIENTS) as clients:
+            list(clients.map(unrescue, states()))
+        return not states()
+
+    wait_until(quiet, "all to run again", 240)
+    lab.quiet(5)
+
+
+def kinds(asked: lab.Asked) -> str:
+    """Tell what Nova was asked, by kind."""
+    names = Counter(
+        re.sub(r"/[0-9a-f-]{32,36}|/req-[0-9a-f-]+", "/*", one).replace("/v2.1", "")
+        for one in asked.calls()
+    )
+    return ", ".join(f"{count} {name}" for name, count in names.most_common())
+
+
+def counted(panel: Any, what: str) -> int:
+    return int(panel.manage("shell", "-v0", "-c", what).strip() or 0)
+
+
+def drafted(browser: httpx.Client) -> tuple[str, str]:
+    """Choose all in the list and come to the review; return the batch and the form's token."""
+    page = browser.get("/")
+    token = SHOWN.search(page.text)
+    assert token
+    data = {"csrfmiddlewaretoken": token[1], "kind": "start", "all": "1", "q": ""}
+    answer = browser.post("/batches", data=data, follow_redirects=True)
+    token = SHOWN.search(answer.text)
+    assert answer.status_code == 200 and token, answer.status_code
+    return answer.url.path.rpartition("/")[2], answer.text
+
+
+def by_panel(panel: Any, browser: httpx.Client, batch: str, review: str) -> float:
+    """Begin the batch as the review's form does; return the seconds until all are done."""
+    token = SHOWN.search(review)
+    assert token
+    chosen = dict(re.findall(r'name="(image-\d+)"[^>]*value="([^"]+)"[^>]*checked', review))
+    data = {
+        "csrfmiddlewaretoken": token[1], "at_once": str(MANY), "stop_after": "3", "hours": "",
+        "reason": "bench", "snapshot": "",
+    } | chosen  # fmt: skip
+    began = time.monotonic()
+    answer = browser.post(f"/batches/{batch}/begin", data=data)
+    assert answer.status_code == 302, answer.text
+    done = re.compile(rf'<progress [^>]*max="{MANY}"\s+value="{MANY}"')
+    while not done.search(browser.get(f"/batches/{batch}").text):
+        if time.monotonic() - began > 300:
+            raise TimeoutError(panel.account())
+        time.sleep(1)
+    return time.monotonic() - began
+
+
+def told(panel: Any) -> str:
+    """Return of each step when the first, the middle and the last of them took it."""
+    found = panel.manage("shell", "-v0", "-c", STEPS.replace("MANY", str(MANY)))
+    return str(found).strip().replace("\n", "; ")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
