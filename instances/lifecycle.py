@@ -74,6 +74,7 @@ OPEN = frozenset({State.READY, State.EXTERNAL} | PHASE_OF.keys())
 SETTLED = frozenset(State) - OPEN
 IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
 BROKEN = frozenset({State.FAILED_BROKEN, State.EXIT_BROKEN})
+EXITING = frozenset(state for state, phase in PHASE_OF.items() if phase.call is Call.UNRESCUE)
 STARTING = frozenset({State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING, State.STUCK})
 # The host keeps a broken rescue's config drive until a clean exit, whatever reboots in between:
 # the next rescue of this server accepts only that password.

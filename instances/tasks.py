@@ -17,6 +17,8 @@ from instances.recovery import access, aftermath, jobs, terminals
 logger = logging.getLogger(__name__)
 
 MACHINES = "machines"  # the queue of workers that talk to rescued machines
+#: what may wait while rescues are on their way (0, the usual, comes first)
+LATER = 9
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
@@ -152,7 +154,7 @@ def nudge_job(job: Job) -> None:
     _send(work, str(job.pk))
 
 
-@shared_task
+@shared_task(priority=LATER)
 def read_console(rescue_id: str) -> None:
     """Read what vouches for a machine's host key, then have it tried."""
     access.read_console(uuid.UUID(rescue_id))
@@ -172,7 +174,7 @@ def probe(rescue_id: str) -> None:
         nudge_machine(row.pk, countdown=wait)
 
 
-@shared_task
+@shared_task(priority=LATER)
 def watch_boot(rescue_id: str) -> None:
     """Look whether a machine starts again after its rescue, and have its port tried."""
     wait = aftermath.look(uuid.UUID(rescue_id))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import translation
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from instances import events, news, rescue
-from instances.lifecycle import LEFT_CLEAN, State
+from instances.lifecycle import EXITING, LEFT_CLEAN, STARTING, State
 from instances.models import Batch, BatchItem, Instance, Rescue
 from instances.models.clock import now as clock_now
 from teams import audit
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-AT_A_TIME = 40  # items a call takes up; the caller calls again for more
+TURNS = 10  # of a call; the caller calls again for more
+AT_A_TIME = 4  # items a turn takes up: on SQLite nobody else writes meanwhile
 STUCK = (State.STUCK, State.EXIT_STUCK)
 LEFT = LEFT_CLEAN | {State.RECOVERED}
 
@@ -39,13 +41,13 @@ def advance(batch_id: uuid.UUID) -> tuple[list[uuid.UUID], bool]:
     """Do what can be done now; return the rescues to drive, and whether there is more to do."""
     settle(batch_id)
     begun: list[uuid.UUID] = []
-    for _turn in range(AT_A_TIME):
-        item = _start_next(batch_id)
-        if item is None:
+    for _turn in range(TURNS):
+        items = _start_some(batch_id)
+        if not items:
             settle(batch_id)
             return begun, False
-        if item.state == BatchItem.State.STARTED and item.rescue_id:
-            begun.append(item.rescue_id)
+        started = [item for item in items if item.state == BatchItem.State.STARTED]
+        begun += [item.rescue_id for item in started if item.rescue_id]
     return begun, True
 
 
@@ -72,13 +74,21 @@ def settle(batch_id: uuid.UUID) -> None:
         batch = held(batch_id)
         if batch is None or batch.is_draft:
             return
-        on_the_way = batch.items.filter(state=BatchItem.State.STARTED).select_related("rescue")
         settled = False
-        for item in on_the_way:
+        for item in _no_longer_moving(batch):
             item.batch = batch
             settled |= _settle(item)
         if _hold_or_end(batch) or settled:
             announce(batch)
+
+
+def _no_longer_moving(batch: Batch) -> QuerySet[BatchItem]:
+    """Leave out those whose rescue is surely on its way: there may be hundreds of them."""
+    moving = Q(rescue__state__in=STARTING, rescue__ready_at=None)
+    if not batch.is_start:
+        moving = Q(rescue__state__in=EXITING)
+    started = batch.items.filter(state=BatchItem.State.STARTED)
+    return started.exclude(moving).select_related("rescue")
 
 
 def fate_of(item: BatchItem) -> BatchItem.State | None:
@@ -154,34 +164,40 @@ def _told(batch: Batch, act: str, **counts: int) -> None:
 # What starts next -------------------------------------------------------------------------------
 
 
-def _start_next(batch_id: uuid.UUID) -> BatchItem | None:
-    """Take up one item: it becomes a rescue, or is skipped; None: none may start now."""
+def _start_some(batch_id: uuid.UUID) -> list[BatchItem]:
+    """Take up some items: each becomes a rescue, or is skipped; none: none may start now."""
     with transaction.atomic():
         batch = held(batch_id)
         if batch is None or not batch.is_running:
-            return None
-        item = _next_item(batch)
-        if item is None:
-            return None
+            return []
+        items = _next_items(batch)
+        if not items:
+            return []
         by = batch.hands()
         if by is None or not by.may(Right.OPERATE, batch.team):
             logger.warning("batch %s stopped: the right to go on was withdrawn", batch.pk)
             _become(batch, Batch.State.STOPPED)
             note("batch.denied", batch, None)
             announce(batch)
-            return None
-        try:
-            _begin(item, by)
-        except (rescue.NotPossible, PermissionDenied) as problem:
-            sentence = getattr(problem, "sentence", _("Your role may only look."))
-            skip(item, sentence)
-        item.save(update_fields=["state", "reasons", "rescue"])
+            return []
+        for item in items:
+            _take_up(item, by)
         announce(batch)
-    return item
+    return items
 
 
-def _next_item(batch: Batch) -> BatchItem | None:
-    """Find the first waiting item of an account with room; its row is held until the commit.
+def _take_up(item: BatchItem, by: User) -> None:
+    try:
+        with transaction.atomic():
+            _begin(item, by)
+    except (rescue.NotPossible, PermissionDenied) as problem:
+        sentence = getattr(problem, "sentence", _("Your role may only look."))
+        skip(item, sentence)
+    item.save(update_fields=["state", "reasons", "rescue"])
+
+
+def _next_items(batch: Batch) -> list[BatchItem]:
+    """Find the first waiting items of an account with room; its row is held until the commit.
 
     Accounts are taken in the same order by everybody, so that nobody waits in a circle.
     """
@@ -191,12 +207,13 @@ def _next_item(batch: Batch) -> BatchItem | None:
         on_the_way = BatchItem.objects.filter(
             account=account_id, state=BatchItem.State.STARTED
         ).count()
-        if on_the_way < batch.at_once:
-            item = waiting.filter(account=account_id).order_by("position").first()
-            if item is not None:
-                item.batch = batch
-                return item
-    return None
+        room = max(0, min(batch.at_once - on_the_way, AT_A_TIME))
+        items = list(waiting.filter(account=account_id).order_by("position")[:room])
+        for item in items:
+            item.batch = batch
+        if items:
+            return items
+    return []
 
 
 def _begin(item: BatchItem, by: User) -> None:

@@ -12,6 +12,7 @@ from django.db.models import F, Q
 from instances import story
 from instances.lifecycle import (
     BROKEN,
+    EXITING,
     IN_RESCUE,
     KEEPS_PASSWORD,
     OPEN,
@@ -19,7 +20,6 @@ from instances.lifecycle import (
     STARTING,
     Case,
     State,
-    phase_of,
 )
 from instances.models.clock import now as clock_now
 from instances.models.mirror import Instance
@@ -278,8 +278,7 @@ class Rescue(models.Model):
 
     @property
     def is_exiting(self) -> bool:
-        phase = phase_of(State(self.state))
-        return phase is not None and phase.call == "unrescue"
+        return self.state in EXITING
 
     @property
     def password_available(self) -> bool:

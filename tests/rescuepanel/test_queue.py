@@ -102,6 +102,18 @@ def test_a_stopping_worker_gives_its_task_back(queue: Queue) -> None:
         assert client.llen("rescuepanel") + client.hlen("unacked") == 1  # type: ignore[operator]
 
 
+def test_what_may_wait_lets_others_by(queue: Queue) -> None:
+    words = "late soon soon soon soon".split()
+    queue.send(
+        f"""[slow.delay({NOTES}, 2) for _child in 'ab']
+while open({NOTES}).read().count('started') < 2: pass
+[note.apply_async(({NOTES}, word), priority=9 * (word == 'late')) for word in {words}]"""
+    )
+    wait_until(lambda: queue.has("late"), "the one that waits", 20)
+    told = [word for word in queue.notes.read_text().split() if word in words]
+    assert told.index("late") >= 2  # one may have been fetched before
+
+
 @both
 def test_a_clicks_number_reaches_the_task(queue: Queue) -> None:
     queue.send(f"note.delay({NOTES}, 'word')")
