@@ -7,6 +7,7 @@ is open while the cloud is asked.
 
 import logging
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -79,8 +80,16 @@ def step(rescue_id: uuid.UUID) -> float | None:
         return _hash_first(rescue, cloud)
     if move.call is not None:
         return _call(rescue, cloud, move.call, seen)
-    wait = _write(rescue, move, seen, looked_at=found.as_of)
+    wait = _write(rescue, _in_time(rescue, move), seen, looked_at=found.as_of)
     return _unless_heard(rescue, seen, wait)
+
+
+def _in_time(rescue: Rescue, move: Move) -> Move:
+    """Look more often when such rescues here are usually done, and more rarely before."""
+    if move.to is not None or move.wait != lifecycle.LOOK_EVERY or rescue.state != State.WAITING:
+        return move
+    waited = (clock_now() - rescue.created_at).total_seconds()
+    return replace(move, wait=pace.towards(rescue.usual_seconds, waited, lifecycle.LOOK_EVERY))
 
 
 def _listen(rescue: Rescue, found: sight.Sight) -> float | None:

@@ -93,6 +93,7 @@ STUCK_AFTER = timedelta(minutes=15)
 HOST_SILENT_AFTER = timedelta(minutes=2)
 SETTLE_AFTER = timedelta(minutes=1)  # the host is done, and the server shows no trace of it
 MAX_CALLS = 3
+LOOK_EVERY = 0.4  # seconds, while the host is at it
 
 
 @dataclass(frozen=True)
@@ -349,7 +350,7 @@ def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> 
     reason = "host_silent" if silent and waited > HOST_SILENT_AFTER else ""
     if waited > STUCK_AFTER:
         return Move(to=stuck if case.state is waiting else None, wait=30, reason=reason)
-    return Move(wait=0.4 if waited < HOST_SILENT_AFTER else 3, reason=reason)
+    return Move(wait=LOOK_EVERY if waited < HOST_SILENT_AFTER else 3, reason=reason)
 
 
 def _since(case: Case, seen: Seen) -> list[Act]:

@@ -8,6 +8,17 @@ SPREAD = 0.2  # of the time
 _dice = random.SystemRandom()
 
 
+def towards(usual: float | None, waited: float, otherwise: float) -> float:
+    """Return the wait until the next look at what usually takes so many seconds.
+
+    Before its time there is little to see, around it a look each 0.2 s shows the end at once: the
+    looks are fewer than with one pace for all, and the end is seen sooner.
+    """
+    if not usual or waited > 1.5 * usual:
+        return otherwise
+    return 0.2 if waited > 0.8 * usual else min(2 * otherwise, max(0.2, 0.8 * usual - waited))
+
+
 def spread(seconds: float) -> float:
     """Return somewhat less, each time another: a thousand accounts must not ask at once."""
     return seconds * _dice.uniform(1 - SPREAD, 1)
