@@ -26,6 +26,9 @@ LAST = (
     "from instances.models import Rescue; row = Rescue.objects.latest('created_at');"
     f"print(*(getattr(row, name).timestamp() for name in {STEPS}))"
 )
+#: The click as the page has it: before it the driver looks whether the button can be clicked.
+NOTE_CLICK = """() => addEventListener("click", () => { window.clickedAt = Date.now(); },
+    { capture: true, once: true })"""
 
 
 def bare(conn: "openstack.connection.Connection", server_id: str, image_id: str) -> float:
@@ -60,11 +63,13 @@ def clicked(page: Page, name: str) -> tuple[float, float]:
     dialog = page.get_by_role("dialog")
     button = dialog.get_by_role("button", name="Start in rescue mode", exact=True)
     expect(button).to_be_visible()
-    began, started = time.time(), time.monotonic()
+    page.evaluate(NOTE_CLICK)
     button.click()
     password = article(page, name).get_by_role("button", name="Hide password")
-    expect(password).to_be_visible(timeout=60_000)
-    return began, time.monotonic() - started
+    # Not expect(), which looks ever more rarely, up to once a second.
+    password.wait_for(state="visible", timeout=60_000)
+    began, shown = page.evaluate("() => [window.clickedAt / 1000, Date.now() / 1000]")
+    return began, shown - began
 
 
 def main() -> int:
