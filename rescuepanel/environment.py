@@ -205,6 +205,16 @@ def redis_url(default: str | None = None) -> str:
     return value
 
 
+def metrics_token() -> str:
+    """Return METRICS_TOKEN, refused when too short to be a secret; empty: none is asked for."""
+    value = text("METRICS_TOKEN", "")
+    if value and (len(value) < 20 or not value.isascii()):
+        raise ImproperlyConfigured(
+            "METRICS_TOKEN is too short: use at least 20 random characters of ASCII."
+        )
+    return value
+
+
 def broker_url(url: str) -> str:
     """Return a redis-py address in the spelling kombu expects."""
     return "redis+socket://" + url.removeprefix("unix://") if url.startswith("unix://") else url
