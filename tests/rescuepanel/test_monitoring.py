@@ -1,4 +1,4 @@
-"""The alert rules and the dashboard name figures, labels and states that exist; docs name alerts."""
+"""Alert rules and dashboard name figures, labels and states that exist; docs name the alerts."""
 
 import json
 import re
