@@ -95,6 +95,16 @@ def origin(name: str, known_hosts: list[str], *, secure: bool) -> str:
     return value
 
 
+def address(name: str) -> str:
+    """Return the http address in NAME, or nothing; it may hold a key, so no sentence repeats it."""
+    value = text(name, "")
+    if value and not re.fullmatch(r"https?://[^/\s]+[^\s]*", value):
+        raise ImproperlyConfigured(
+            f"{name} must be an address that begins with https:// or http://."
+        )
+    return value
+
+
 def networks(name: str, default: str = "") -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in NAME, written as CIDR."""
     found = []

@@ -305,3 +305,16 @@ LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"
 LOGGING_CONFIG = "rescuepanel.logs.configure"
 LOG_FORMAT = env.choice("LOG_FORMAT", "json", ["json", "text"])
 LOGGING = logging_settings(LOG_LEVEL, LOG_FORMAT)
+
+# Errors and spans for others' tools, made harmless first; off unless named
+SENTRY_DSN = env.address("SENTRY_DSN")
+if SENTRY_DSN:
+    from . import reports
+
+    reports.begin(SENTRY_DSN)
+TRACES_TO = env.address("OTEL_EXPORTER_OTLP_ENDPOINT")
+if TRACES_TO:
+    from . import traces
+
+    traces.begin(TRACES_TO)
+    MIDDLEWARE.insert(1, "rescuepanel.traces.request_span")

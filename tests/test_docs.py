@@ -128,6 +128,7 @@ ASKING = {
     "words",
     "hosts",
     "networks",
+    "address",
     "origin",
     "origins",
     "choice",
