@@ -11,8 +11,10 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STATIC_ROOT=/app/staticfiles
 WORKDIR /app
 RUN useradd --system --uid 10001 --no-create-home panel
 
-COPY requirements.lock ./
-RUN pip install --no-cache-dir --no-deps --require-hashes -r requirements.lock
+# requirements-observe.lock brings Sentry's and OpenTelemetry's libraries too: --build-arg REQUIREMENTS=…
+ARG REQUIREMENTS=requirements.lock
+COPY requirements.lock requirements-observe.lock ./
+RUN pip install --no-cache-dir --no-deps --require-hashes -r "$REQUIREMENTS"
 
 COPY manage.py ./
 COPY rescuepanel rescuepanel

@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages rescue-image rescue-image-test messages lock clean
+.PHONY: help frontend demo test check bench lab-test journeys pages rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,15 @@ messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogu
 
 lock: $(VENV)/.dev ## renew requirements*.lock from pyproject.toml
 	@scripts/lock
+
+licences: $(VENV)/.dev ## write docs/licences.md; fail for a licence that nobody has judged
+	@$(RUN) scripts/licences.py
+
+sbom: $(VENV)/.dev ## write sbom.cdx.json, the list of what a panel consists of (CycloneDX)
+	@$(RUN) scripts/sbom.py
+
+audit: $(VENV)/.dev ## look every locked library up for known vulnerabilities (needs pypi.org)
+	@$(RUN) scripts/audit.py
 
 clean: ## remove the demo's data, caches and the virtual environment
 	rm -rf .demo .demo-* .cache .coverage* htmlcov staticfiles test-results $(VENV)

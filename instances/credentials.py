@@ -94,7 +94,7 @@ def clouds_in(text: str) -> dict[str, dict[str, Any]]:
     """Return the clouds of a clouds.yaml by name."""
     _check_size(text)
     try:
-        tree = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
+        tree = yaml.load(text, _Loader)  # noqa: S506  a SafeLoader  # nosec B506
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         sentence = _("Line {line} is not YAML: check its indentation and its quotes.")

@@ -2,6 +2,8 @@
 
 import os
 import time
+from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import structlog
@@ -40,6 +42,7 @@ def purge_old() -> None:
     retention.purge(settings.RETENTION_DAYS)
 
 
+_SWEEP = "instances.tasks.sweep"
 _HEARTBEAT_EVERY = 5.0
 _last_heartbeat = 0.0
 
@@ -51,16 +54,36 @@ def _keep_our_logging(**_: Any) -> None:
 
 @signals.before_task_publish.connect
 def _send_request_id(headers: dict[str, Any], **_: Any) -> None:
+    headers["sent_at"] = time.time()  # how old a queue is shows by its first message
     request_id = structlog.contextvars.get_contextvars().get("request_id")
     if request_id:
         headers["request_id"] = request_id
 
 
 @signals.task_prerun.connect
-def _bind_request_id(task_id: str, task: Any, **_: Any) -> None:
+def _bind_ids(task_id: str, task: Any, args: Sequence[Any], **_: Any) -> None:
+    """Let each line that a task logs name the click it came from and what it is about."""
     structlog.contextvars.clear_contextvars()
     request_id = getattr(task.request, "request_id", None) or task_id
-    structlog.contextvars.bind_contextvars(request_id=request_id, task=task.name)
+    about = zip(signature(task.run).parameters, args, strict=False)
+    ids = {name: value for name, value in about if name.endswith("_id")}
+    structlog.contextvars.bind_contextvars(request_id=request_id, task=task.name, **ids)
+
+
+@signals.task_success.connect
+def _note_sweep(sender: Any, **_: Any) -> None:
+    """Note that clock, broker, worker and database did their round together."""
+    if sender.name == _SWEEP:
+        from teams import tally
+
+        tally.note("swept")
+
+
+@signals.task_failure.connect
+def _count_failure(sender: Any, **_: Any) -> None:
+    from teams import tally
+
+    tally.add("task-failed", task=sender.name)
 
 
 @signals.heartbeat_sent.connect

@@ -95,6 +95,16 @@ def origin(name: str, known_hosts: list[str], *, secure: bool) -> str:
     return value
 
 
+def address(name: str) -> str:
+    """Return the http address in NAME, or nothing; it may hold a key, so no sentence repeats it."""
+    value = text(name, "")
+    if value and not re.fullmatch(r"https?://[^/\s]+[^\s]*", value):
+        raise ImproperlyConfigured(
+            f"{name} must be an address that begins with https:// or http://."
+        )
+    return value
+
+
 def networks(name: str, default: str = "") -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     """Return the networks in NAME, written as CIDR."""
     found = []
@@ -202,6 +212,16 @@ def redis_url(default: str | None = None) -> str:
     value = text("REDIS_URL", default)
     if not value.startswith(("redis://", "rediss://", "unix:///")):
         raise ImproperlyConfigured("REDIS_URL must start with redis://, rediss:// or unix:///.")
+    return value
+
+
+def metrics_token() -> str:
+    """Return METRICS_TOKEN, refused when too short to be a secret; empty: none is asked for."""
+    value = text("METRICS_TOKEN", "")
+    if value and (len(value) < 20 or not value.isascii()):
+        raise ImproperlyConfigured(
+            "METRICS_TOKEN is too short: use at least 20 random characters of ASCII."
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""Write logs as JSON lines that carry the request's id and no secret."""
+"""Write logs as lines that carry the ids of request and operation, and no secret."""
 
 import logging
 import logging.config
@@ -53,23 +53,30 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def logging_settings(level: str) -> dict[str, Any]:
-    """Return the logging configuration for this level."""
+#: how a line is written: for machines, or for a person at a terminal
+_RENDERERS: dict[str, structlog.typing.Processor] = {
+    "json": structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+    "text": structlog.dev.ConsoleRenderer(colors=False),
+}
+
+
+def logging_settings(level: str, form: str = "json") -> dict[str, Any]:
+    """Return the logging configuration for this level, as ``json`` or ``text``."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "json": {
+            "line": {
                 "()": structlog.stdlib.ProcessorFormatter,
                 "foreign_pre_chain": _SHARED,
                 "processors": [
                     structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                     _redacted,
-                    structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+                    _RENDERERS[form],
                 ],
             }
         },
-        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json"}},
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": level},
         "loggers": {name: {"level": _at_least_info(level)} for name in _TALKATIVE}
         # Django and uvicorn bring handlers of their own: one format for all.

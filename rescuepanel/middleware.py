@@ -3,10 +3,14 @@
 import re
 import uuid
 from collections.abc import Callable
+from typing import Any
 
 import structlog
 from django.http import HttpRequest, HttpResponseBase
 from django.middleware.gzip import GZipMiddleware
+from django.utils.log import log_response
+
+from teams import tally
 
 type_of_get_response = Callable[[HttpRequest], HttpResponseBase]
 
@@ -40,18 +44,37 @@ PERMISSIONS_POLICY = ", ".join(
 _SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
-def request_id(get_response: type_of_get_response) -> type_of_get_response:
-    """Bind one id to all that this request logs; take the proxy's if it is a plain one."""
+class RequestId:
+    """Bind one id to all that a request logs, and what it is about; take a proxy's plain id."""
 
-    def handle(request: HttpRequest) -> HttpResponseBase:
+    def __init__(self, get_response: type_of_get_response) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         given = request.headers.get("X-Request-ID", "")
         number = given if _SAFE_ID.fullmatch(given) else uuid.uuid4().hex
         with structlog.contextvars.bound_contextvars(request_id=number):
-            response = get_response(request)
+            response = self._get_response(request)
+            if response.status_code >= 400:  # Django would only after this, without the ids
+                words = ("%s: %s", response.reason_phrase, request.path)
+                log_response(*words, response=response, request=request)  # type: ignore[arg-type]
+            structlog.contextvars.unbind_contextvars("view", "about")
+        if response.status_code == 500:
+            match = request.resolver_match
+            tally.add("server-error", view=match.view_name if match else "none")
         response.headers["X-Request-ID"] = number
         return response
 
-    return handle
+    @staticmethod
+    def process_view(
+        request: HttpRequest, _view: object, _args: object, kwargs: dict[str, Any]
+    ) -> None:
+        """Name the view, and the numbers and ids of its address: texts may be secrets."""
+        match = request.resolver_match
+        about = {
+            name: str(value) for name, value in kwargs.items() if isinstance(value, int | uuid.UUID)
+        }
+        structlog.contextvars.bind_contextvars(view=match.view_name if match else "", about=about)
 
 
 def security_headers(get_response: type_of_get_response) -> type_of_get_response:

@@ -52,7 +52,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "rescuepanel.middleware.request_id",
+    "rescuepanel.middleware.RequestId",
     "rescuepanel.middleware.security_headers",
     "rescuepanel.middleware.Compressed",
     "django.middleware.security.SecurityMiddleware",
@@ -160,6 +160,7 @@ CELERY_BEAT_SCHEDULE = {
     "deliver-due": {"task": "teams.tasks.deliver_due", "schedule": 3.0, "options": {"expires": 6}},
     "forget-deliveries": {"task": "teams.tasks.forget_deliveries", "schedule": 60 * 60.0},
     "keep-audit-head": {"task": "teams.tasks.keep_audit_head", "schedule": 60 * 60.0},
+    "verify-audit": {"task": "teams.tasks.verify_audit", "schedule": 60 * 60.0},
     "clear-sessions": {"task": "rescuepanel.clear_sessions", "schedule": 6 * 60 * 60.0},
     "end-lapsed": {"task": "rescuepanel.end_lapsed", "schedule": 60.0, "options": {"expires": 60}},
     "purge-old": {"task": "rescuepanel.purge_old", "schedule": 24 * 60 * 60.0},
@@ -267,6 +268,10 @@ RESCUE_IMAGES = env.words("RESCUE_IMAGES")
 PANEL_URL = env.origin("PANEL_URL", ALLOWED_HOSTS, secure=SECURE)
 WEBHOOK_PRIVATE_NETWORKS = env.networks("WEBHOOK_PRIVATE_NETWORKS")
 
+# Who may read the figures at /metrics: by address, by a token, or by both; none: nobody
+METRICS_NETWORKS = env.networks("METRICS_NETWORKS", "127.0.0.0/8" if DEMO else "")
+METRICS_TOKEN = env.metrics_token()
+
 # Languages
 USE_I18N = USE_TZ = True
 TIME_ZONE = "UTC"
@@ -302,4 +307,18 @@ for _mail_name, _mail_value in env.email(
 
 LOG_LEVEL = env.choice("LOG_LEVEL", "INFO", ["DEBUG", "INFO", "WARNING", "ERROR"])
 LOGGING_CONFIG = "rescuepanel.logs.configure"
-LOGGING = logging_settings(LOG_LEVEL)
+LOG_FORMAT = env.choice("LOG_FORMAT", "json", ["json", "text"])
+LOGGING = logging_settings(LOG_LEVEL, LOG_FORMAT)
+
+# Errors and spans for others' tools, made harmless first; off unless named
+SENTRY_DSN = env.address("SENTRY_DSN")
+if SENTRY_DSN:
+    from . import reports
+
+    reports.begin(SENTRY_DSN)
+TRACES_TO = env.address("OTEL_EXPORTER_OTLP_ENDPOINT")
+if TRACES_TO:
+    from . import traces
+
+    traces.begin(TRACES_TO)
+    MIDDLEWARE.insert(1, "rescuepanel.traces.request_span")

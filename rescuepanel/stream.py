@@ -9,6 +9,7 @@ import json
 import logging
 import re
 import time
+import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,9 @@ from teams.models import Team
 logger = logging.getLogger(__name__)
 
 WATCHED_FOR = 45
+#: how many pages each web process has open, see figures.py
+STREAMS = "rescuepanel:streams"
+STREAMS_KNOWN_FOR = 45.0
 MOST_TOPICS_WAITING = 200
 LONGEST_SEND = 30
 _TOPIC = re.compile(r"[a-z]+(:[0-9a-f-]+)?")
@@ -96,6 +100,7 @@ class Hub:
             url, socket_timeout=3, socket_connect_timeout=2, decode_responses=True
         )
         self._mark_every = mark_every
+        self._name = uuid.uuid4().hex
         self._listeners: set[Listener] = set()
         self._task: asyncio.Task[None] | None = None
 
@@ -158,11 +163,12 @@ class Hub:
                 listener.add(topics)
 
     async def _mark_watched(self, teams: frozenset[int]) -> None:
-        if teams:
-            async with self._redis.pipeline(transaction=False) as batch:
-                for team in teams:
-                    batch.set(WATCHED.format(team=team), "1", ex=WATCHED_FOR)
-                await batch.execute()
+        said = json.dumps({"open": len(self._listeners), "at": time.time()})
+        async with self._redis.pipeline(transaction=False) as batch:
+            batch.hset(STREAMS, self._name, said)
+            for team in teams:
+                batch.set(WATCHED.format(team=team), "1", ex=WATCHED_FOR)
+            await batch.execute()
 
 
 class Stream:

@@ -9,7 +9,7 @@ from instances import admin as _machines  # noqa: F401 - it registers its pages
 from teams.admin import site
 from teams.gates import open_to_staff
 
-from . import health
+from . import health, metrics
 
 
 def _pages(module: str) -> list[URLResolver]:
@@ -19,7 +19,7 @@ def _pages(module: str) -> list[URLResolver]:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
-    path("metrics", health.metrics, name="metrics"),
+    path("metrics", metrics.metrics, name="metrics"),
     path("language", open_to_staff(set_language), name="set_language"),
     *_pages("teams.urls"),
     *_pages("teams.account_urls"),

@@ -84,7 +84,7 @@ class Adapter(DefaultAccountAdapter):
 
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address the server saw; whom it believes is FORWARDED_ALLOW_IPS."""
-        return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104 - nobody listens
+        return str(request.META.get("REMOTE_ADDR") or "0.0.0.0")  # noqa: S104  nobody listens there  # nosec B104
 
     def get_password_change_redirect_url(self, request: HttpRequest) -> str:
         """Go back to the page about oneself."""

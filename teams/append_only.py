@@ -14,7 +14,7 @@ _SQLITE = {
     + [
         f"""CREATE TRIGGER audit_no_replace BEFORE INSERT ON teams_auditentry
         WHEN EXISTS (SELECT 1 FROM teams_auditentry WHERE id = NEW.id)
-        BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"""  # noqa: S608 - our own words
+        BEGIN SELECT RAISE(ABORT, '{REFUSAL}'); END"""  # noqa: S608  our own words  # nosec B608
     ],
     "lift": [f"DROP TRIGGER IF EXISTS audit_no_{act}" for act in ("update", "delete", "replace")],
 }

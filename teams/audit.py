@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from django.conf import settings
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection, transaction
 from django.utils import timezone
+from redis.exceptions import RedisError
 
-from teams import chain
+from teams import chain, tally
 from teams.models import AuditEntry, Team, User
 
 logger = logging.getLogger(__name__)
 
 #: PostgreSQL's lock around the end of the chain: any number that nothing else in this base uses
 END_OF_CHAIN = 7_236_174_202
+VERIFIED = "audit-verified"
+VERIFIED_EVERY = 23 * 60 * 60.0
 
 
 def record(
@@ -64,7 +68,22 @@ def _end() -> tuple[int, str]:
 
 def verify(head: str = "") -> chain.Verdict:
     """Walk along the whole trail; ``head`` is the hash of an entry that has to be in it."""
-    return chain.verify(_links(), head=head)
+    verdict = chain.verify(_links(), head=head)
+    tally.note(VERIFIED, whole=int(not verdict.problem), entries=verdict.count)
+    return verdict
+
+
+def verify_if_due() -> None:
+    """Verify the trail unless that was done within a day, also by a person; shout when broken."""
+    try:
+        last = tally.noted(VERIFIED)
+    except RedisError:
+        return  # nobody could be told
+    if last.get("whole") and time.time() - last["at"] < VERIFIED_EVERY:
+        return
+    verdict = verify()
+    if verdict.problem:
+        logger.error("audit trail: %s", verdict.problem)
 
 
 def _links() -> Iterator[chain.Link]:

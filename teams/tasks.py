@@ -42,3 +42,10 @@ def forget_deliveries() -> None:
 def keep_audit_head() -> None:
     """Write the audit trail's head down outside the database."""
     audit.keep_head()
+
+
+# Read to its end it may take minutes; the message need not come twice for that.
+@shared_task(acks_late=False, soft_time_limit=1200, time_limit=1230)
+def verify_audit() -> None:
+    """Walk along the audit trail once a day."""
+    audit.verify_if_due()

@@ -71,6 +71,7 @@ def _set_environment(folder: Path, database: str, redis_url: str) -> None:
         DEBUG="1",
         ALLOWED_HOSTS="testserver,127.0.0.1,localhost",
         CLOUD_PRIVATE_NETWORKS="127.0.0.0/8",
+        METRICS_NETWORKS="127.0.0.0/8",
     )
 
 

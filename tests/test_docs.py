@@ -129,6 +129,7 @@ ASKING = {
     "words",
     "hosts",
     "networks",
+    "address",
     "origin",
     "origins",
     "choice",

@@ -11,10 +11,11 @@ from typing import Any, ParamSpec, TypeVar
 from urllib.parse import quote
 
 import openstack
-from keystoneauth1 import exceptions, loading, session
+from keystoneauth1 import exceptions, loading
 from openstack.exceptions import SDKException
 
 from instances.cloud import facts, listing
+from instances.cloud.counted import CountedSession
 from instances.cloud.errors import (
     BadCredentials,
     Broken,
@@ -80,9 +81,13 @@ class Cloud:
         *,
         region_name: str = "",
         patience: Patience | None = None,
+        account: str = "",
     ) -> None:
+        auth_url: str = credential["auth"].get("auth_url", "")
         loader: Any = loading.get_plugin_loader(credential["auth_type"])
-        wire = session.Session(
+        wire = CountedSession(
+            account=account,
+            auth_url=auth_url,
             auth=loader.load_from_options(**credential["auth"]),
             session=guarded_session(patience),
             verify=credential.get("cacert") or (credential.get("verify", True) and authorities()),
@@ -91,7 +96,7 @@ class Cloud:
             app_name="rescue-panel",
         )
         self._session = wire
-        self._auth_url: str = credential["auth"].get("auth_url", "")
+        self._auth_url = auth_url
         self._interface: str = credential.get("interface", "public")
         self._connect(region_name)
 

@@ -29,6 +29,7 @@ def open_account(account: Any) -> Cloud:
 @translated
 def _open(account: Any) -> Cloud:
     try:
-        return Cloud(account.credential(), region_name=account.region_name)
+        credential = account.credential()
+        return Cloud(credential, region_name=account.region_name, account=str(account.pk))
     except CannotOpen as error:
         raise BadCredentials(str(error)) from None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from keystoneauth1 import exceptions, session
+from keystoneauth1 import exceptions
 from keystoneauth1.identity import v3
 
+from instances.cloud.counted import CountedSession
 from instances.cloud.door import UNREADABLE, authorities
 from instances.cloud.errors import Broken, CloudError, Refused
 from instances.cloud.facts import text_of
@@ -53,7 +54,9 @@ def prove(
         reauthenticate=False,
     )
     with Patience(PATIENCE, per_call=PER_CALL) as patience:
-        wire = session.Session(
+        wire = CountedSession(
+            account="",
+            auth_url=url,
             auth=auth,
             session=guarded_session(patience),
             verify=authorities(),

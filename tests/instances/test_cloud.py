@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import redis
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ from instances.cloud import (
 )
 from instances.cloud.errors import LONGEST_WAIT
 from instances.cloud.facts import act_from, image_from, server_from
+from teams import tally
 from tests.instances.fakehttp import fake_cloud
 
 SERVER = "/compute/v2.1/servers/s-1"
@@ -37,17 +39,46 @@ def fake():
         yield cloud
 
 
-def opened(fake) -> Cloud:
+def opened(fake, **more) -> Cloud:
     auth = {
         "auth_url": f"{fake.url}/v3",
         "application_credential_id": "id",
         "application_credential_secret": "our-secret",
     }
-    return Cloud({"auth_type": "v3applicationcredential", "auth": auth}, region_name="R")
+    return Cloud({"auth_type": "v3applicationcredential", "auth": auth}, region_name="R", **more)
 
 
 def nova_says(sentence):
     return {"someFault": {"message": sentence, "code": 1}}
+
+
+# What is counted --------------------------------------------------------------------------------
+
+
+def test_every_question_is_counted_by_service_and_answer(fake, redis_server):
+    counts = redis.Redis.from_url(redis_server.url)
+    counts.delete(tally.COUNTS)
+    fake.answer(ACTION, 409, nova_says("no"))
+    with pytest.raises(CloudError):
+        opened(fake, account="7").rescue("s-1", image_ref="i", password="p")
+    counted = {
+        (labels["account"], labels["service"], labels["code"]): count
+        for labels, count in tally.read("upstream")
+    }
+    assert counted["7", "compute", "409"] == 1
+    assert counted["7", "identity", "201"] == 1
+    assert {service for _account, service, _code in counted} <= {"compute", "identity", "other"}
+    took = {labels["service"] for labels, _count in tally.read("upstream:class")}
+    assert "compute" in took
+
+
+def test_a_cloud_that_does_not_answer_is_counted_too(fake, redis_server):
+    redis.Redis.from_url(redis_server.url).delete(tally.COUNTS)
+    fake.url = "http://127.0.0.1:1"
+    with pytest.raises(CloudError):
+        opened(fake, account="7").look("s-1")
+    codes = {labels["code"] for labels, _count in tally.read("upstream")}
+    assert codes == {"none"}
 
 
 # What an answer means ---------------------------------------------------------------------------

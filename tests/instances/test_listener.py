@@ -141,13 +141,18 @@ def test_nothing_to_listen_to_is_said():
 
 
 def test_ready_tells_of_the_listener_and_does_not_depend_on_it(client, db, settings):
+    settings.METRICS_TOKEN = "a-token-that-is-long-enough"
     assert "listener" not in client.get("/readyz").json()
     settings.NOVA_NOTIFICATIONS_URL = "amqp://nobody@127.0.0.1:1//"
     assert client.get("/readyz").json()["listener"].startswith("not listening")
     ears.listening(messages=3, bad=1)
     assert client.get("/readyz").json()["listener"] == "ok"
-    shown = client.get("/metrics").content.decode()
-    assert "rescuepanel_listening 1.0" in shown and "rescuepanel_notifications_bad 1.0" in shown
+    shown = client.get(
+        "/metrics", headers={"authorization": f"Bearer {settings.METRICS_TOKEN}"}
+    ).content.decode()
+    assert (
+        "rescuepanel_listening 1.0" in shown and "rescuepanel_notifications_bad_total 1.0" in shown
+    )
     events.connection().flushdb()
 
 

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.test import Client, RequestFactory
 
 from rescuepanel.logs import HIDDEN, logging_settings, redact
-from rescuepanel.middleware import Compressed, request_id
+from rescuepanel.middleware import Compressed, RequestId
 
 
 def test_every_answer_forbids_foreign_and_inline_code(client: Client) -> None:
@@ -39,7 +39,7 @@ def test_a_request_keeps_a_plain_number_and_gets_one_else(given: str, kept: bool
         return HttpResponse()
 
     request = RequestFactory().get("/", headers={"X-Request-ID": given})
-    answer = request_id(view)(request)
+    answer = RequestId(view)(request)
     assert answer.headers["X-Request-ID"] == seen["request_id"]
     assert (seen["request_id"] == given) is kept
     assert len(seen["request_id"]) >= 8
@@ -84,7 +84,7 @@ def test_talkative_libraries_stay_at_info_when_all_else_debugs() -> None:
 
 
 def test_a_log_line_is_json_without_secrets() -> None:
-    formatter_settings = logging_settings("INFO")["formatters"]["json"]
+    formatter_settings = logging_settings("INFO")["formatters"]["line"]
     make = formatter_settings.pop("()")
     formatter = make(**formatter_settings)
     record = logging.LogRecord(

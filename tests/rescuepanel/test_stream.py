@@ -18,7 +18,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from rescuepanel.stream import MOST_TOPICS_WAITING, Hub, Listener, Stream
+from rescuepanel.stream import MOST_TOPICS_WAITING, STREAMS, Hub, Listener, Stream
 from teams.models import Impersonation
 from tests.services import RedisServer, free_port, wait_until
 
@@ -325,3 +325,15 @@ def test_their_stream_ends_with_the_impersonation(
     wait_until(lambda: not page.open, "the stream's end")
     say(broker, teams.acme, "instance:8")
     assert ("change", "instance:8") not in page.events
+
+
+def test_each_web_process_says_how_many_pages_it_has(
+    address: str, broker: RedisServer, teams: Any, alice: Any, bob: Any
+) -> None:
+    pages = [Browser(address, alice), Browser(address, bob)]
+    with redis.Redis.from_url(broker.url) as client:
+        said = [json.loads(value) for value in client.hvals(STREAMS)]  # type: ignore[union-attr]
+    assert [row["open"] for row in said] == [2]
+    assert said[0]["at"] == pytest.approx(time.time(), abs=10)
+    for page in pages:
+        page.close()

@@ -100,7 +100,8 @@ def _in_the_way(old: OldSystem, user: User) -> list[Line]:
     notes = []
     sshd = sshd_config.read(old)
     if user.shell.endswith(NO_LOGIN):
-        notes.append(line("pw_no_shell", user=user.name, shell=user.shell[:80]))
+        shown = {"user": user.name, "shell": user.shell[:80]}
+        notes.append(line("pw_no_shell", **shown))
     if not sshd.takes_passwords:
         notes.append(line("pw_ssh_off", path=sshd.place("passwordauthentication")))
     root_may = sshd.get("permitrootlogin", "prohibit-password")
