@@ -20,7 +20,7 @@ MOST_DEVICES = 256
 MOST_MOUNTS = 1000
 DEEPEST = 8  # disk, partition, RAID, LUKS, LVM, and some more
 LONGEST = 160  # the longest device that passes for one has 140
-LVM, LUKS = "LVM2_member", "crypto_LUKS"
+LVM, LUKS, RAID = "LVM2_member", "crypto_LUKS", "linux_raid_member"
 LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 #: what a live system is packed in: part of the system one is logged in to, never of an old one
 LIVE = frozenset({"squashfs", "erofs"})
@@ -76,6 +76,11 @@ class Volume:
     def is_locked(self) -> bool:
         """Tell whether it is encrypted and nobody has opened it yet."""
         return self.fstype == LUKS and not self.inside
+
+    @property
+    def is_apart(self) -> bool:
+        """Tell whether it is a member of a RAID that is not put together."""
+        return self.fstype == RAID and not self.inside
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from instances.disks import LUKS, LVM, Disks, Mount, Role, Volume, is_device
+from instances.disks import LUKS, LVM, RAID, Disks, Mount, Role, Volume, is_device
 
 MNT = "/mnt"
 OPENED = "/dev/mapper/old"  # an encrypted file system, once opened under this name
 BOOT_LABELS = frozenset({"boot"})
-RAID = "linux_raid_member"
 #: what a system may lie in, and has to be opened or put together first
 SHUT = frozenset({LVM, LUKS, RAID})
 LARGEST_BOOT = 2 * 1024**3  # installers make /boot without a label, of half to one GiB

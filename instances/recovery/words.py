@@ -109,6 +109,10 @@ LINES: "dict[str, StrOrPromise]" = {
     "looked": _("Disks seen: {disks}"),
     "locked": _("{device} is encrypted. The panel never asks for its pass phrase: open it in the "
                 "terminal with cryptsetup open {device} old, then look at the disks again."),
+    "raid_apart": _("Members of a RAID that is not put together: {devices}. The panel leaves it to "
+                    "you, for it may begin to copy one disk over another: run mdadm --assemble "
+                    "--scan in the terminal, read in /proc/mdstat that no disk is missing, then "
+                    "look at the disks again."),
     "lvm_stays_off": _("Not all logical volumes could be switched on: {said}"),
     "mounted_ro": _("{device} is mounted on {on}, read-only. Nothing on it was changed."),
     "mounted_rw": _("{device} is mounted on {on} and can be changed."),

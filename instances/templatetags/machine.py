@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from instances.disks import Disk, Disks, Mount, Volume
 from instances.models import Job, Machine
-from instances.recovery import boot_words, words
+from instances.recovery import boot_words, survey, words
 from instances.recovery.work import MNT, shown
 
 if TYPE_CHECKING:
@@ -134,11 +134,21 @@ def volume_kind(volume: Volume) -> str:
         "crypto_LUKS": _("encrypted (LUKS): open it by hand with cryptsetup")
         if volume.is_locked
         else _("encrypted (LUKS), opened"),
-        "linux_raid_member": _("part of a RAID"),
+        "linux_raid_member": _("part of a RAID that is not put together")
+        if volume.is_apart
+        else _("part of a RAID"),
         "swap": _("swap"),
         "": volume.part_type or _("no file system seen"),
     }
     return known.get(volume.fstype, volume.fstype)
+
+
+@register.simple_tag
+def shut_disks(disks: Disks, last: Job | None) -> list[str]:
+    """Say what has to be opened or put together first, and what the last look could not do."""
+    looked = last.result.get("lines", []) if last and last.kind == "look" else []
+    unable = [one for one in looked if one[0] == "lvm_stays_off"]
+    return [words.sentence(one) for one in [*unable, *survey.shut(disks)]]
 
 
 @register.simple_tag
