@@ -118,6 +118,8 @@ LINES: "dict[str, StrOrPromise]" = {
     "mounted_rw": _("{device} is mounted on {on} and can be changed."),
     "mounted_part": _("The system lies in the subvolume {folder} of {device}: that is mounted."),
     "mounted_too": _("{device} is mounted on {on}, as the old fstab says."),
+    "mounted_not": _("{device} should be mounted on {on}, as the old fstab says, but cannot be: "
+                     "{said}"),
     "unmounted": _("Everything is written to the disk; nothing is mounted on {on} any more."),
     "will_make_directory": _("Directory {path} gets the rights {mode} and its owner."),
     "will_make": _("{path} is made: there is none yet."),

@@ -144,11 +144,19 @@ def volume_kind(volume: Volume) -> str:
 
 
 @register.simple_tag
-def shut_disks(disks: Disks, last: Job | None) -> list[str]:
-    """Say what has to be opened or put together first, and what the last look could not do."""
-    looked = last.result.get("lines", []) if last and last.kind == "look" else []
-    unable = [one for one in looked if one[0] == "lvm_stays_off"]
-    return [words.sentence(one) for one in [*unable, *survey.shut(disks)]]
+def disk_notes(disks: Disks, latest: list[Job]) -> list[str]:
+    """Say what has to be opened first, and what the last look and mount could not do, or chose."""
+    told = [*_told(latest, "look", "lvm_stays_off"), *survey.shut(disks)]
+    if disks.mounted_at(MNT):
+        told += _told(latest, "mount", "mounted_part", "mounted_not")
+    return [words.sentence(one) for one in told]
+
+
+def _told(latest: list[Job], kind: str, *codes: str) -> list[Any]:
+    """Return the sentences of some codes that the last work of a kind left."""
+    done = (one for one in latest if one.kind == kind and one.state == Job.State.DONE)
+    job = next(done, None)
+    return [one for one in job.result["lines"] if one[0] in codes] if job else []
 
 
 @register.simple_tag

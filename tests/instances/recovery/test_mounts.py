@@ -6,7 +6,7 @@ import pytest
 
 from instances.disks import Disk, Disks, Role, Volume
 from instances.models import Job, Machine
-from instances.recovery import fstab, jobs, mounts, words
+from instances.recovery import fstab, jobs, mounts, subvolumes, words
 from tests.instances.recovery.old_disk import facts
 
 
@@ -190,6 +190,8 @@ def test_what_a_line_of_the_old_fstab_names(name, found):
         ("UUID=1 /home btrfs subvol=@home,compress=zstd 0 0", "@home"),
         ("UUID=1 /home btrfs defaults 0 0", ""),
         ("UUID=1 /home btrfs subvol=@/.snapshots/1/home", "@/.snapshots/1/home"),
+        ("UUID=1 / btrfs rw,subvolid=256,subvol=/@", "@"),
+        ("UUID=1 /home btrfs subvol=@/../..", ""),
         ("UUID=1 /home btrfs subvol=a\\040b", ""),
         ("UUID=1 /home btrfs subvol=$(id)", ""),
         ("UUID=1 /home ext4 subvol=@home", ""),
@@ -197,4 +199,4 @@ def test_what_a_line_of_the_old_fstab_names(name, found):
 )
 def test_which_part_of_a_btrfs_a_line_mounts(line, part):
     (entry,) = fstab.entries(line)
-    assert mounts._subvolume(entry) == part
+    assert subvolumes.of_line(entry) == part

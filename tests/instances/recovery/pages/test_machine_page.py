@@ -160,9 +160,26 @@ def test_what_has_to_be_opened_first_is_told(
     ):
         assert page.count(words) == 1, words
     assert page.count("part of a RAID that is not put together") == 3
-    rows.job(rescue, "done", kind="unmount")
+    rows.job(rescue, "done", kind="look", result={"lines": [["looked", {"disks": 3}]]})
     page = door.get(url(rescue)).content.decode()
     assert "/dev/vdb2 is encrypted." in page and "Not all logical volumes" not in page
+
+
+def test_what_a_mount_chose_and_could_not_do_is_told_while_it_lasts(
+    door: Client, rescue: Rescue, inside: Machine
+) -> None:
+    said = {"device": "/dev/vdb2", "on": "/mnt/srv", "said": "bad superblock"}
+    lines = [["mounted_ro", {"device": "/dev/vdb1", "on": "/mnt"}],
+             ["mounted_part", {"device": "/dev/vdb1", "folder": "@"}], ["mounted_not", said]]  # fmt: skip
+    rows.job(rescue, "done", kind="mount", result={"lines": lines})
+    chosen = "The system lies in the subvolume @ of /dev/vdb1"
+    unable = "/dev/vdb2 should be mounted on /mnt/srv, as the old fstab says, but cannot be: bad"
+    page = door.get(url(rescue)).content.decode()
+    assert chosen not in page and unable not in page
+    seen = understand(lsblk(RESCUE, DEBIAN), ON_MNT, rescue_last=False)
+    Machine.objects.update(survey=seen.kept())
+    page = door.get(url(rescue)).content.decode()
+    assert page.count(chosen) == 1 and page.count(unable) == 1
 
 
 def test_names_from_the_machine_are_text(door: Client, rescue: Rescue, inside: Machine) -> None:
@@ -315,7 +332,7 @@ def test_a_raid_that_was_put_together_needs_nothing_more() -> None:
     array = Volume("/dev/md0", "raid1", 1, "ext4")
     member = Volume("/dev/vdb1", "part", 1, "linux_raid_member", inside=(array,))
     assert tags.volume_kind(member) == "part of a RAID"
-    assert tags.shut_disks(Disks((Disk(member, Role.OLD),)), None) == []
+    assert tags.disk_notes(Disks((Disk(member, Role.OLD),)), []) == []
 
 
 def test_volumes_are_listed_with_their_depth() -> None:
