@@ -33,6 +33,7 @@ DEVICE = re.compile(
     r"|loop\d{1,3}(?:p\d{1,3})?)",
     re.ASCII,
 )
+SUBVOLUME = re.compile(r"[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 
 
 class NotUnderstood(Exception):
@@ -159,6 +160,18 @@ class Disks:
 def is_device(path: str) -> bool:
     """Tell whether a path may stand in a command as a block device."""
     return bool(DEVICE.fullmatch(path)) and ".." not in path
+
+
+def is_subvolume(name: str) -> bool:
+    """Tell whether a btrfs subvolume's name may stand in a command, and leads nowhere else."""
+    return bool(SUBVOLUME.fullmatch(name)) and ".." not in name.split("/")
+
+
+def subvolume_of(options: tuple[str, ...]) -> str:
+    """Return which subvolume of a btrfs is mounted with some options; nothing for its top."""
+    told = [one.removeprefix("subvol=") for one in options if one.startswith("subvol=")]
+    name = told[-1].removeprefix("/") if told else ""
+    return name if is_subvolume(name) else ""
 
 
 def is_mountable(volume: Volume) -> bool:

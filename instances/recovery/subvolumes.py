@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 
 from instances import ssh
-from instances.disks import Volume
+from instances.disks import Volume, is_subvolume, subvolume_of
 from instances.recovery import fstab
 from instances.recovery.work import MNT, Work
 
 #: where distributions put the root (Ubuntu and openSUSE, Debian, Fedora)
 USUAL = ("@", "@rootfs", "root")
-NAME = re.compile(r"[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 LISTED = re.compile(rb"^ID \d+ gen \d+ top level \d+ path (\S+)$", re.MULTILINE)
 MOST = 40  # snapshots may be many; what lies least deep is tried first
 FSTAB_LIMIT = 100_000
@@ -20,14 +19,7 @@ FSTAB_LIMIT = 100_000
 
 def of_line(entry: fstab.Entry) -> str:
     """Return which part of a btrfs a line mounts; nothing for all of it."""
-    told = [one.removeprefix("subvol=") for one in entry.options if one.startswith("subvol=")]
-    name = told[-1].removeprefix("/") if told else ""
-    return name if entry.fstype == "btrfs" and is_name(name) else ""
-
-
-def is_name(name: str) -> bool:
-    """Tell whether a subvolume's name may stand in a command, and leads nowhere else."""
-    return bool(NAME.fullmatch(name)) and ".." not in name.split("/")
+    return subvolume_of(entry.options) if entry.fstype == "btrfs" else ""
 
 
 def with_the_system(work: Work, volume: Volume) -> str:
@@ -47,7 +39,7 @@ def _candidates(work: Work) -> Iterator[str]:
     yield from USUAL
     listed = work.machine.run("btrfs", "subvolume", "list", MNT)
     names = {one.decode(errors="replace") for one in LISTED.findall(listed.out)}
-    names = {one for one in names if is_name(one)} - {*USUAL}
+    names = {one for one in names if is_subvolume(one)} - {*USUAL}
     yield from sorted(names, key=lambda name: (name.count("/"), name))[:MOST]
 
 

@@ -139,6 +139,11 @@ def test_a_damaged_file_system_says_why_it_cannot_be_mounted(disk, do, machine):
     assert (job.state, job.problem) == (Job.State.FAILED, "mount_failed")
     assert f"{disk.part(2)} could not be mounted: mount: " in words.problem(job)
     assert seen(machine).mounted_at("/mnt") is None
+    job = do("mount", device=disk.part(1))  # whose fstab has it on /srv and /boot
+    assert (job.state, job.problem) == (Job.State.DONE, "")
+    assert facts(job.result) == ["mounted_ro", "mounted_not", "mounted_not"]
+    assert f"{disk.part(2)} should be mounted on /mnt/srv, as the old fstab" in sentences(job)[1]
+    assert job.result["kept"]["layout"] == [[disk.part(1), "/", ""]]
 
 
 def test_a_bind_mount_on_the_way_does_not_hide_the_device(disk, do, machine, system):
