@@ -3,15 +3,20 @@
 import contextlib
 import shlex
 import uuid
+from dataclasses import replace
 
 import pytest
 
+from instances.by_hand import GOALS, Facts, place_of, recipe
+from instances.by_hand.place import Part
 from instances.models import Job, Machine
+from instances.recovery import jobs
 from tests.instances.recovery import kinds_of_disk
 from tests.instances.recovery.kinds_of_disk import SMALLEST, Disk, Kind
 from tests.instances.recovery.old_disk import MIB, facts
 
-FSTAB = "UUID={uuid} / btrfs {root} 0 0\nUUID={uuid} /home btrfs {home} 0 0\n"
+UUID = "00000000-0000-4000-8000-000000000000"  # in the place of the disk's own
+FSTAB = f"UUID={UUID} / btrfs %s 0 0\nUUID={UUID} /home btrfs %s 0 0\n"
 SYSTEM = """
 mkdir -p {at}/etc {at}/home {at}/root
 printf 'root:x:0:0::/root:/bin/sh\\n' > {at}/etc/passwd
@@ -35,7 +40,8 @@ def btrfs(tmp_path, system):
     def make(*scripts):
         kinds_of_disk.run("mkfs.btrfs", "-q", "-U", disk.ids["uuid"], str(disk.image))
         disk.device = disk.root = kinds_of_disk.attach(disk.image, parts=0)
-        disk.as_root("mount {device} /mnt\n" + "\n".join(scripts) + "\numount /mnt")
+        lay_out = "\n".join(scripts).replace(UUID, disk.ids["uuid"])
+        disk.as_root(f"mount {disk.device} /mnt\n{lay_out}\numount /mnt")
         return disk
 
     yield make
@@ -44,10 +50,9 @@ def btrfs(tmp_path, system):
         disk.detach()
 
 
-def part(name, mark="this", *, root="defaults", home="defaults", ids=""):
-    at = f"/mnt/{name}"
-    fstab = FSTAB.format(uuid=ids or "0", root=root, home=home)
-    return (SUBVOLUME + SYSTEM).format(at=at, fstab=fstab, mark=mark)
+def part(name, mark="this", *, root="defaults", home="defaults"):
+    fstab = FSTAB % (root, home)
+    return (SUBVOLUME + SYSTEM).format(at=f"/mnt/{name}", fstab=fstab, mark=mark)
 
 
 def empty(name):
@@ -88,3 +93,25 @@ def test_nothing_is_made_up_where_there_is_no_system(btrfs, do):
     job = do("mount", device=disk.root)
     assert facts(job.result) == ["mounted_ro"]
     assert job.result["kept"]["layout"] == [[disk.root, "/", ""]]
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["not mounted yet", "mounted once"])
+def test_the_commands_by_hand_lead_to_the_same_place(known, btrfs, do, system, machine):
+    """As Debian lays it out, with a home that is another subvolume."""
+    disk = btrfs(part("@rootfs", home="subvol=@home,nofail"), empty("@home"))
+    if known:
+        assert do("mount", device=disk.root).state == Job.State.DONE
+        assert do("unmount").state == Job.State.DONE
+    else:
+        assert do("look").state == Job.State.DONE
+    seen = Machine.objects.get(pk=machine.pk).disks
+    ours = tuple(one for one in seen.disks if one.volume.path == disk.root)
+    layout = tuple(Part(*one) for one in jobs.layout_seen(machine.rescue))
+    place = place_of(replace(seen, disks=ours), layout=layout)
+    for _title, steps in recipe(GOALS["fstab"], Facts(place, distro="debian"))[:1]:
+        for command in [one for step in steps for one in step.commands]:
+            told = system.tell("sh", "-c", command)
+            assert not command.startswith("find") or told == "/mnt/@rootfs/etc\n"
+    assert system.within("test", "-e", "/mnt/etc/this").returncode == 0
+    apart = system.within("mountpoint", "-q", "/mnt/home").returncode == 0
+    assert apart == known
