@@ -65,7 +65,7 @@ class Facts:
 
     @property
     def subvolume(self) -> str:
-        """The subvolume of a btrfs to mount; where nobody knows it, its distribution's usual one."""
+        """The subvolume of a btrfs to mount; unknown, it is the distribution's usual one."""
         known = self.place.subvolume
         return USUAL_SUBVOLUMES.get(self.distro, "@") if known is None else known
 

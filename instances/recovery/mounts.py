@@ -17,7 +17,8 @@ UNTOUCHED = {
 #: a rescue with the server's own image has the same UUIDs twice
 TWINS = {"xfs": "nouuid"}
 WITH_THE_ROOT = (
-    "/boot", "/boot/efi", "/home", "/root", "/var", "/var/log", "/usr", "/usr/local", "/opt", "/srv",
+    "/boot", "/boot/efi", "/home", "/root", "/var", "/var/log", "/usr", "/usr/local", "/opt",
+    "/srv",
 )  # fmt: skip
 PERSON_FROM, PERSON_TO = 1000, 60_000  # login.defs(5)
 FSTAB_LIMIT = 100_000
@@ -153,4 +154,3 @@ def _named(seen: Disks, name: str) -> Volume | None:
     own = fstab_check.named(name, seen) or []
     once = {volume.path: volume for volume in own if volume in seen.mountable}
     return next(iter(once.values())) if len(once) == 1 else None
-

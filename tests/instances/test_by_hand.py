@@ -173,7 +173,9 @@ def test_what_the_panel_mounted_once_is_known_from_then_on():
 
 
 def test_what_somebody_mounted_by_hand_tells_the_subvolume_too():
-    here = findmnt(("/dev/vda1", "/", "ext4", "rw"), ("/dev/vdb3", "/mnt", "btrfs", "rw,subvol=/@x"))
+    here = findmnt(
+        ("/dev/vda1", "/", "ext4", "rw"), ("/dev/vdb3", "/mnt", "btrfs", "rw,subvol=/@x")
+    )
     told = commands("fstab", Facts(place(BTRFS, here)))
     assert told.index("cd / && umount -R /mnt") < told.index("mount -o subvol=@x /dev/vdb3 /mnt")
     top = findmnt(("/dev/vdb3", "/mnt", "btrfs", "rw,subvolid=5,subvol=/"))

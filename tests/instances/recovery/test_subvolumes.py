@@ -23,7 +23,7 @@ printf 'root:x:0:0::/root:/bin/sh\\n' > {at}/etc/passwd
 printf '%s' '{fstab}' > {at}/etc/fstab
 touch {at}/etc/{mark}
 """
-SUBVOLUME = "mkdir -p \"$(dirname {at})\"; btrfs -q subvolume create {at}; "
+SUBVOLUME = 'mkdir -p "$(dirname {at})"; btrfs -q subvolume create {at}; '
 DEFAULT = "btrfs subvolume set-default {at}\n"
 
 

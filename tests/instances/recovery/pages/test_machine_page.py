@@ -137,9 +137,7 @@ def test_traps_are_told(door: Client, rescue: Rescue, inside: Machine) -> None:
     assert "Nobody has looked yet" in door.get(url(rescue)).content.decode()
 
 
-def test_what_has_to_be_opened_first_is_told(
-    door: Client, rescue: Rescue, inside: Machine
-) -> None:
+def test_what_has_to_be_opened_first_is_told(door: Client, rescue: Rescue, inside: Machine) -> None:
     own = device(
         "/dev/vdb", "disk",
         device("/dev/vdb1", fstype="linux_raid_member", uuid="a-1", label="web-1:0"),
@@ -149,8 +147,8 @@ def test_what_has_to_be_opened_first_is_told(
     other = device("/dev/vdc", "disk", device("/dev/vdc1", fstype="linux_raid_member", uuid="a-1"))
     seen = understand(lsblk(RESCUE, own, other), IN_RESCUE, rescue_last=False)
     Machine.objects.update(survey=seen.kept())
-    rows.job(rescue, "done", kind="look",
-             result={"lines": [["looked", {"disks": 3}], ["lvm_stays_off", {"said": "<b>torn"}]]})  # fmt: skip
+    lines = [["looked", {"disks": 3}], ["lvm_stays_off", {"said": "<b>torn"}]]
+    rows.job(rescue, "done", kind="look", result={"lines": lines})
     page = door.get(url(rescue)).content.decode()
     for words in (
         "Members of a RAID that is not put together: /dev/vdb1, /dev/vdc1.",
@@ -169,8 +167,11 @@ def test_what_a_mount_chose_and_could_not_do_is_told_while_it_lasts(
     door: Client, rescue: Rescue, inside: Machine
 ) -> None:
     said = {"device": "/dev/vdb2", "on": "/mnt/srv", "said": "bad superblock"}
-    lines = [["mounted_ro", {"device": "/dev/vdb1", "on": "/mnt"}],
-             ["mounted_part", {"device": "/dev/vdb1", "folder": "@"}], ["mounted_not", said]]  # fmt: skip
+    lines = [
+        ["mounted_ro", {"device": "/dev/vdb1", "on": "/mnt"}],
+        ["mounted_part", {"device": "/dev/vdb1", "folder": "@"}],
+        ["mounted_not", said],
+    ]
     rows.job(rescue, "done", kind="mount", result={"lines": lines})
     chosen = "The system lies in the subvolume @ of /dev/vdb1"
     unable = "/dev/vdb2 should be mounted on /mnt/srv, as the old fstab says, but cannot be: bad"
