@@ -56,7 +56,8 @@ def test_without_a_password_only_the_servers_key_lets_in(starts, leads_to, tmp_p
     public = key.with_suffix(".pub").read_text().strip()
     vm = starts(hostile_disk(hostile), metadata={"meta": {}, "public_keys": {"web": public}})
     vm.wait_for("Rescue: root logs in with the SSH key of this server; no temporary password")
-    found = wait_for_greeting(vm)
+    found = vm.greeting()
+    assert found.fingerprint in ssh.fingerprints_in(vm.console)
     with (
         pytest.raises(ssh.KeyOnly),
         ssh.connect(vm.target, found, ssh.Login("root", password=STALE), timeout=60),
@@ -78,19 +79,3 @@ def hostile_disk(image):
     with image.open("r+b") as disk:
         disk.truncate(200 * 1024 * 1024)
     return image
-
-
-def wait_for_greeting(vm):
-    """Return the host key, once the SSH server is there; it is the one on the console."""
-    found = []
-
-    def greeted():
-        try:
-            found.append(ssh.greet(vm.target, timeout=20))
-        except ssh.SshError:
-            return False
-        return True
-
-    wait_until(greeted, "SSH", 90)
-    assert found[-1].fingerprint in ssh.fingerprints_in(vm.console)
-    return found[-1]
