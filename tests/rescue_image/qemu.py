@@ -55,7 +55,7 @@ class Vm:
         """Return what the machine wrote on its serial port."""
         return self.serial.read_text(errors="replace") if self.serial.exists() else ""
 
-    def wait_for(self, words: str, seconds: float = 300) -> None:
+    def wait_for(self, words: str, seconds: float = 600) -> None:
         """Wait for words on the console; fail with what stands there."""
         deadline = time.monotonic() + seconds
         while words not in self.console:
