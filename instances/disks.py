@@ -33,6 +33,7 @@ DEVICE = re.compile(
     r"|loop\d{1,3}(?:p\d{1,3})?)",
     re.ASCII,
 )
+ESCAPED = re.compile(r"\\(.)")
 SUBVOLUME = re.compile(r"[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 
 
@@ -287,11 +288,13 @@ def _mounts(raw: dict[str, Any]) -> Iterator[Mount]:
 
 
 def _blkid(answer: bytes) -> dict[str, dict[str, str]]:
-    """Read ``blkid -o export``: paragraphs of NAME=value."""
+    """Read ``blkid -o export``: paragraphs of NAME=value, what a shell would act on escaped."""
     found = {}
     for paragraph in answer.decode(errors="replace").split("\n\n")[:MOST_DEVICES]:
         pairs = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
-        found[pairs.get("DEVNAME", "")] = {name: _text(value) for name, value in pairs.items()}
+        found[pairs.get("DEVNAME", "")] = {
+            name: _text(ESCAPED.sub(r"\1", value)) for name, value in pairs.items()
+        }
     found.pop("", None)
     return found
 

@@ -7,7 +7,7 @@ import pytest
 from instances.disks import Disk, Disks, Role, Volume
 from instances.models import Job, Machine
 from instances.recovery import fstab, jobs, mounts, subvolumes, words
-from tests.instances.recovery.old_disk import facts
+from tests.instances.recovery.old_disk import facts, run
 
 
 def seen(machine):
@@ -128,6 +128,16 @@ def test_only_what_was_seen_is_mounted(disk, do, system):
         assert (job.problem, job.problem_args) == ("no_such_device", {"device": device})
     own = system.tell("findmnt", "-no", "SOURCE", "/").strip()
     assert do("mount", device=own).problem == "no_such_device"
+
+
+def test_a_label_in_a_shells_words_is_a_label(disk, do, machine, system):
+    label = "$(touch /x)`id`;"
+    run("tune2fs", "-L", label, disk.part(1))
+    do("look")
+    assert seen(machine).volume(disk.part(1)).label == label
+    job = do("mount", device=disk.part(1))
+    assert (job.state, job.problem) == (Job.State.DONE, "")
+    assert system.within("test", "-e", "/x").returncode == 1
 
 
 def test_a_damaged_file_system_says_why_it_cannot_be_mounted(disk, do, machine):
