@@ -41,7 +41,7 @@ rescue-image: ## build the rescue image, as root on Debian (FRESH=1: anew, with 
 
 rescue-image-test: $(VENV)/.dev ## start the rescue image in QEMU and rescue a server with it
 	@rescue-image/system-packages
-	nice -n 10 $(RUN) -m pytest -m image -n 0 tests/rescue_image
+	$(RUN) -m pytest -m image -n 0 tests/rescue_image
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*' --ignore 'node_modules/*'

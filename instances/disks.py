@@ -20,7 +20,7 @@ MOST_DEVICES = 256
 MOST_MOUNTS = 1000
 DEEPEST = 8  # disk, partition, RAID, LUKS, LVM, and some more
 LONGEST = 160  # the longest device that passes for one has 140
-LVM, LUKS = "LVM2_member", "crypto_LUKS"
+LVM, LUKS, RAID = "LVM2_member", "crypto_LUKS", "linux_raid_member"
 LINUX = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs"})
 #: what a live system is packed in: part of the system one is logged in to, never of an old one
 LIVE = frozenset({"squashfs", "erofs"})
@@ -33,6 +33,8 @@ DEVICE = re.compile(
     r"|loop\d{1,3}(?:p\d{1,3})?)",
     re.ASCII,
 )
+ESCAPED = re.compile(r"\\(.)")
+SUBVOLUME = re.compile(r"[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 
 
 class NotUnderstood(Exception):
@@ -76,6 +78,11 @@ class Volume:
     def is_locked(self) -> bool:
         """Tell whether it is encrypted and nobody has opened it yet."""
         return self.fstype == LUKS and not self.inside
+
+    @property
+    def is_apart(self) -> bool:
+        """Tell whether it is a member of a RAID that is not put together."""
+        return self.fstype == RAID and not self.inside
 
 
 @dataclass(frozen=True)
@@ -154,6 +161,18 @@ class Disks:
 def is_device(path: str) -> bool:
     """Tell whether a path may stand in a command as a block device."""
     return bool(DEVICE.fullmatch(path)) and ".." not in path
+
+
+def is_subvolume(name: str) -> bool:
+    """Tell whether a btrfs subvolume's name may stand in a command, and leads nowhere else."""
+    return bool(SUBVOLUME.fullmatch(name)) and ".." not in name.split("/")
+
+
+def subvolume_of(options: tuple[str, ...]) -> str:
+    """Return which subvolume of a btrfs is mounted with some options; nothing for its top."""
+    told = [one.removeprefix("subvol=") for one in options if one.startswith("subvol=")]
+    name = told[-1].removeprefix("/") if told else ""
+    return name if is_subvolume(name) else ""
 
 
 def is_mountable(volume: Volume) -> bool:
@@ -269,11 +288,13 @@ def _mounts(raw: dict[str, Any]) -> Iterator[Mount]:
 
 
 def _blkid(answer: bytes) -> dict[str, dict[str, str]]:
-    """Read ``blkid -o export``: paragraphs of NAME=value."""
+    """Read ``blkid -o export``: paragraphs of NAME=value, what a shell would act on escaped."""
     found = {}
     for paragraph in answer.decode(errors="replace").split("\n\n")[:MOST_DEVICES]:
         pairs = dict(line.split("=", 1) for line in paragraph.splitlines() if "=" in line)
-        found[pairs.get("DEVNAME", "")] = {name: _text(value) for name, value in pairs.items()}
+        found[pairs.get("DEVNAME", "")] = {
+            name: _text(ESCAPED.sub(r"\1", value)) for name, value in pairs.items()
+        }
     found.pop("", None)
     return found
 

@@ -52,7 +52,10 @@
 
   // ---- the socket
   let socket = null, opened = false, before = false, waiting = [], ahead = 0, typedAt = 0, tries = 0;
-  const say = (text) => { $("state").textContent = text; };
+  const say = (text, warns = false) => {
+    $("state").textContent = text;
+    $("state").classList.toggle("warns", warns);
+  };
   const tell = (what) => { if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(what)); };
   const flush = () => {
     while (opened && waiting.length && ahead + waiting[0].length <= WINDOW) {
@@ -72,11 +75,11 @@
   const heard = (said) => {
     if (said.open) { opened = true; tries = 0; say(words(before ? "again" : "open")); before = true; terminal.focus(); }
     if (said.took) { ahead -= said.took; flush(); }
-    if (said.idle) { idle = true; say(words("idle")); }
+    if (said.idle) { idle = true; say(words("idle"), true); }
   };
   const ended = (text) => {
     opened = false; waiting = []; ahead = 0; socket = null;
-    say(text);
+    say(text, true);
     const within = $("screen").contains(document.activeElement);
     $("again").hidden = false;
     if (within) $("again").focus();

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from django.utils.translation import gettext_lazy as _
 
 from instances.by_hand import goals, system
-from instances.by_hand.place import MNT, OPENED
+from instances.by_hand.place import MNT, OPENED, Part
 from instances.by_hand.steps import Facts, Step
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: what keeps a read-only mount from replaying the journal
 UNTOUCHED = {
-    "ext3": ",noload", "ext4": ",noload", "xfs": ",norecovery", "btrfs": ",rescue=nologreplay",
+    "ext3": "noload", "ext4": "noload", "xfs": "norecovery", "btrfs": "rescue=nologreplay",
 }  # fmt: skip
 LSBLK = "lsblk -o NAME,SIZE,FSTYPE,LABEL,MOUNTPOINT"
 
@@ -104,13 +104,18 @@ def _open(facts: Facts) -> list[Step]:
                  (LSBLK,))
         )  # fmt: skip
     if place.raid:
-        steps.append(Step(_("Put the RAID together"), "", ("mdadm --assemble --scan", LSBLK)))
+        steps.append(
+            Step(_("Put the RAID together"),
+                 _("Go on only when no disk is missing: [UU] is whole, [U_] is not. Below, put the "
+                   "name from the list in place of {device}.").format(device=facts.device),
+                 ("mdadm --assemble --scan", "cat /proc/mdstat", LSBLK))
+        )  # fmt: skip
     if place.luks:
         steps.append(
             Step(_("Open the encrypted file system"), _("Its pass phrase is asked for."),
                  (f"cryptsetup open {place.luks} {OPENED.rpartition('/')[2]}",))
         )  # fmt: skip
-    if place.lvm or place.luks or not place.seen:
+    if place.lvm or place.luks or place.raid or not place.seen:
         steps.append(
             Step(_("Switch logical volumes on"),
                  _("Only where the system lies on LVM: then take the name of the logical volume "
@@ -131,15 +136,42 @@ def _mount(goal: Goal, facts: Facts) -> list[Step]:
         return [
             Step(_("Mount your system anew"),
                  _("The panel has mounted it in a way that lets no program on it run."),
-                 (f"cd / && umount -R {MNT}", f"mount {facts.device} {MNT}"))
+                 (f"cd / && umount -R {MNT}", *_mounts(facts)))
         ]  # fmt: skip
     if goal.mount == "rw":
-        return [Step(_("Mount your system"), _("So that it can be changed."),
-                     (f"mount {facts.device} {MNT}",))]  # fmt: skip
-    untouched = UNTOUCHED.get(facts.place.fstype, "")
+        return [*_search(facts), Step(_("Mount your system"), _("So that it can be changed."),
+                                      _mounts(facts))]  # fmt: skip
+    untouched = facts.place.fstype in UNTOUCHED
     text = _("Read-only: nothing on it changes.") if untouched else _("Read-only.")
-    return [Step(_("Mount your system"), text,
-                 (f"mount -o ro{untouched} {facts.device} {MNT}",))]  # fmt: skip
+    return [*_search(facts), Step(_("Mount your system"), text, _mounts(facts, read_only=True))]
+
+
+def _search(facts: Facts) -> list[Step]:
+    """Return how one finds the subvolume with the system, where nobody knows it."""
+    if facts.place.subvolume is not None:
+        return []
+    return [
+        Step(_("Find the subvolume with the system"),
+             _("On btrfs most distributions keep it in one. If a directory etc is shown below "
+               "/mnt/NAME, put this name in place of {subvolume} in what follows; if it is "
+               "/mnt/etc, leave {option} out.").format(
+                 subvolume=facts.subvolume, option=f"-o subvol={facts.subvolume}"),
+             (f"mount -o ro,{UNTOUCHED['btrfs']} {facts.device} {MNT}",
+              f"find {MNT} -maxdepth 2 -name etc", f"umount {MNT}"))
+    ]  # fmt: skip
+
+
+def _mounts(facts: Facts, *, read_only: bool = False) -> tuple[str, ...]:
+    """Return the commands that mount the root, and what lies apart from it."""
+    root = Part(facts.device, "", facts.subvolume, facts.place.fstype)
+    return tuple(_mount_command(part, read_only) for part in (root, *facts.place.apart))
+
+
+def _mount_command(part: Part, read_only: bool) -> str:
+    options = ["ro", UNTOUCHED.get(part.fstype, "")] if read_only else []
+    options += [f"subvol={part.subvolume}"] if part.subvolume else []
+    chosen = ",".join(filter(None, options))
+    return f"mount {f'-o {chosen} ' if chosen else ''}{part.device} {MNT}{part.where}"
 
 
 def _way_back(goal: Goal, facts: Facts) -> list[Step]:

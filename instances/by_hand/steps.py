@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 #: stands where nobody knows the name
 SOMEBODY = "USER"
 UNNAMED = "/dev/VOLUMES/ROOT"
+UNNAMED_RAID = "/dev/md/NAME"
+#: where a distribution's installer puts the root in a btrfs; @ for the others
+USUAL_SUBVOLUMES = {"debian": "@rootfs", "fedora": "root"}
 #: distributions that keep a label with each file and refuse those without
 SELINUX = frozenset({"almalinux", "centos", "fedora", "rhel", "rocky"})
 
@@ -58,7 +61,13 @@ class Facts:
     @property
     def device(self) -> str:
         """The file system to mount, or a word in its place."""
-        return self.place.root or UNNAMED
+        return self.place.root or (UNNAMED_RAID if self.place.raid else UNNAMED)
+
+    @property
+    def subvolume(self) -> str:
+        """The subvolume of a btrfs to mount; unknown, it is the distribution's usual one."""
+        known = self.place.subvolume
+        return USUAL_SUBVOLUMES.get(self.distro, "@") if known is None else known
 
     @property
     def may_have_selinux(self) -> bool:

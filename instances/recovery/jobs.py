@@ -132,8 +132,17 @@ def _note(job: Job, by: "User") -> None:
 
 def users_seen(rescue: Rescue) -> list[str]:
     """List the users of the old system, as its mount last showed them."""
+    return list(_last_mount(rescue).get("users", []))
+
+
+def layout_seen(rescue: Rescue) -> list[tuple[str, str, str]]:
+    """List what the last mount put where: device, place in the old system, subvolume of a btrfs."""
+    return [tuple(one) for one in _last_mount(rescue).get("layout", [])]
+
+
+def _last_mount(rescue: Rescue) -> dict[str, Any]:
     done = rescue.jobs.filter(kind="mount", state=Job.State.DONE).order_by("-created_at").first()
-    return list(done.result["kept"].get("users", [])) if done else []
+    return done.result["kept"] if done else {}
 
 
 # What a worker does -------------------------------------------------------------------------------

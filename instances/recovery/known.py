@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from instances import story
 from instances.by_hand import Facts, place_of
-from instances.by_hand.place import Place
+from instances.by_hand.place import Part, Place
 from instances.lifecycle import IN_RESCUE
 from instances.models import Instance, Machine, Rescue
 from instances.models.profile import operators_profile
@@ -43,7 +43,8 @@ def _place(rescue: Rescue | None) -> Place:
         return place_of(None)
     machine = Machine.objects.filter(rescue=rescue).first()
     disks = machine.disks if machine else None
-    return place_of(disks, keeps_disks=survey.rescue_last(rescue))
+    layout = tuple(Part(*one) for one in jobs.layout_seen(rescue))
+    return place_of(disks, keeps_disks=survey.rescue_last(rescue), layout=layout)
 
 
 def _user(rescue: Rescue | None, reader: User, usual: str) -> str:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from instances import ssh
 from instances.disks import LINUX, Disks, Volume, is_device
-from instances.recovery import fstab, fstab_check
+from instances.recovery import fstab, fstab_check, subvolumes
 from instances.recovery.changes import OldSystem
 from instances.recovery.work import MNT, CannotDo, Kind, Outcome, Work, line, words_of
 
@@ -18,12 +16,12 @@ UNTOUCHED = {
 }  # fmt: skip
 #: a rescue with the server's own image has the same UUIDs twice
 TWINS = {"xfs": "nouuid"}
-WITH_THE_ROOT = ("/boot", "/boot/efi", "/home", "/var", "/var/log", "/usr", "/opt", "/srv")
+WITH_THE_ROOT = (
+    "/boot", "/boot/efi", "/home", "/root", "/var", "/var/log", "/usr", "/usr/local", "/opt",
+    "/srv",
+)  # fmt: skip
 PERSON_FROM, PERSON_TO = 1000, 60_000  # login.defs(5)
 FSTAB_LIMIT = 100_000
-#: where distributions put the root inside a btrfs (Ubuntu, Debian, Fedora)
-ROOTS = ("@", "@rootfs", "root")
-SUBVOLUME = re.compile(r"/?[\w@.-]{1,60}(?:/[\w@.-]{1,60}){0,5}", re.ASCII)
 
 
 def options(volume: Volume, *, writable: bool, folder: str = "") -> str:
@@ -51,17 +49,25 @@ class Mount(Kind):
         work.run("mkdir", "-p", MNT)
         _mount(work, volume, MNT, writable=writable)
         lines = [line("mounted_rw" if writable else "mounted_ro", device=device, on=MNT)]
-        if folder := _root_inside(work, volume):
+        folder = subvolumes.with_the_system(work, volume)
+        if folder:
             work.run("umount", MNT, timeout=60)
             _mount(work, volume, MNT, writable=writable, folder=folder)
             lines.append(line("mounted_part", device=device, folder=folder))
+        layout = [(device, "/", folder)]
         for inner, where, part in _below(work, seen, volume):
-            _mount(work, inner, f"{MNT}{where}", writable=writable, folder=part)
-            lines.append(line("mounted_too", device=inner.path, on=f"{MNT}{where}"))
+            on = f"{MNT}{where}"
+            try:
+                _mount(work, inner, on, writable=writable, folder=part)
+            except CannotDo as failed:  # one that is damaged does not keep from the others
+                lines.append(line("mounted_not", on=on, **failed.values))
+                continue
+            lines.append(line("mounted_too", device=inner.path, on=on))
+            layout.append((inner.path, where, part))
         after = work.look_again().mounted_at(MNT)
         if after is None or after.source != device or after.writable != writable:
             raise CannotDo("not_proven")
-        return Outcome(lines, kept={"users": _people(work)})
+        return Outcome(lines, kept={"users": _people(work), "layout": layout})
 
 
 class Unmount(Kind):
@@ -100,13 +106,6 @@ def _chosen(seen: Disks, device: str) -> Volume:
     return found
 
 
-def _root_inside(work: Work, volume: Volume) -> str:
-    """Find the part of a btrfs that is the system, where the top of it is none."""
-    if volume.fstype != "btrfs" or work.has_directory(f"{MNT}/etc"):
-        return ""
-    return next((name for name in ROOTS if work.has_directory(f"{MNT}/{name}/etc")), "")
-
-
 def _mount(work: Work, volume: Volume, where: str, *, writable: bool, folder: str = "") -> None:
     chosen = options(volume, writable=writable, folder=folder)
     argv = ["mount", "-o", chosen, volume.path, where]
@@ -138,7 +137,7 @@ def _below(work: Work, seen: Disks, root: Volume) -> list[tuple[Volume, str, str
         return []
     found = []
     for entry in fstab.entries(text.decode(errors="replace")):
-        volume, folder = _named(seen, entry.device), _subvolume(entry)
+        volume, folder = _named(seen, entry.device), subvolumes.of_line(entry)
         if volume is None or entry.where not in WITH_THE_ROOT:
             continue
         other = volume.path != root.path or bool(folder)
@@ -155,9 +154,3 @@ def _named(seen: Disks, name: str) -> Volume | None:
     own = fstab_check.named(name, seen) or []
     once = {volume.path: volume for volume in own if volume in seen.mountable}
     return next(iter(once.values())) if len(once) == 1 else None
-
-
-def _subvolume(entry: fstab.Entry) -> str:
-    """Return which part of a btrfs a line mounts; nothing for all of it."""
-    told = [one.removeprefix("subvol=") for one in entry.options if one.startswith("subvol=")]
-    return told[-1] if entry.fstype == "btrfs" and told and SUBVOLUME.fullmatch(told[-1]) else ""

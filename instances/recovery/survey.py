@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from instances import disks, ssh
-from instances.disks import LVM, Disks, is_device
+from instances.disks import LVM, Disks
 from instances.models import Image, Machine, Rescue
 from instances.models.clock import now as clock_now
 from instances.recovery.work import CannotDo, Kind, Line, Outcome, Work, line, words_of
@@ -56,6 +56,17 @@ class Look(Kind):
             seen = work.look_again()
             if switched.status != 0:
                 told.append(line("lvm_stays_off", said=words_of(switched)))
-        locked = {one.path for one in seen.own if one.is_locked}
-        told += [line("locked", device=path) for path in sorted(locked) if is_device(path)]
-        return Outcome([line("looked", disks=len(seen.disks)), *told])
+        return Outcome([line("looked", disks=len(seen.disks)), *told, *shut(seen)])
+
+
+def shut(seen: Disks) -> list[Line]:
+    """Say what a person has to open, or to put together, before what lies in it is seen."""
+    locked = {one.path for one in seen.own if one.is_locked}
+    arrays: dict[str, set[str]] = {}
+    for one in seen.own:
+        if one.is_apart:
+            arrays.setdefault(one.uuid, set()).add(one.path)  # a member tells its array's UUID
+    return [
+        *(line("locked", device=path) for path in sorted(locked)),
+        *(line("raid_apart", devices=", ".join(sorted(paths))) for paths in arrays.values()),
+    ]

@@ -109,11 +109,17 @@ LINES: "dict[str, StrOrPromise]" = {
     "looked": _("Disks seen: {disks}"),
     "locked": _("{device} is encrypted. The panel never asks for its pass phrase: open it in the "
                 "terminal with cryptsetup open {device} old, then look at the disks again."),
+    "raid_apart": _("Members of a RAID that is not put together: {devices}. The panel leaves it to "
+                    "you, for it may begin to copy one disk over another: run mdadm --assemble "
+                    "--scan in the terminal, read in /proc/mdstat that no disk is missing, then "
+                    "look at the disks again."),
     "lvm_stays_off": _("Not all logical volumes could be switched on: {said}"),
     "mounted_ro": _("{device} is mounted on {on}, read-only. Nothing on it was changed."),
     "mounted_rw": _("{device} is mounted on {on} and can be changed."),
     "mounted_part": _("The system lies in the subvolume {folder} of {device}: that is mounted."),
     "mounted_too": _("{device} is mounted on {on}, as the old fstab says."),
+    "mounted_not": _("{device} should be mounted on {on}, as the old fstab says, but cannot be: "
+                     "{said}"),
     "unmounted": _("Everything is written to the disk; nothing is mounted on {on} any more."),
     "will_make_directory": _("Directory {path} gets the rights {mode} and its owner."),
     "will_make": _("{path} is made: there is none yet."),

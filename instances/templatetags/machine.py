@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from instances.disks import Disk, Disks, Mount, Volume
 from instances.models import Job, Machine
-from instances.recovery import boot_words, words
+from instances.recovery import boot_words, survey, words
 from instances.recovery.work import MNT, shown
 
 if TYPE_CHECKING:
@@ -134,11 +134,29 @@ def volume_kind(volume: Volume) -> str:
         "crypto_LUKS": _("encrypted (LUKS): open it by hand with cryptsetup")
         if volume.is_locked
         else _("encrypted (LUKS), opened"),
-        "linux_raid_member": _("part of a RAID"),
+        "linux_raid_member": _("part of a RAID that is not put together")
+        if volume.is_apart
+        else _("part of a RAID"),
         "swap": _("swap"),
         "": volume.part_type or _("no file system seen"),
     }
     return known.get(volume.fstype, volume.fstype)
+
+
+@register.simple_tag
+def disk_notes(disks: Disks, latest: list[Job]) -> list[str]:
+    """Say what has to be opened first, and what the last look and mount could not do, or chose."""
+    told = [*_told(latest, "look", "lvm_stays_off"), *survey.shut(disks)]
+    if disks.mounted_at(MNT):
+        told += _told(latest, "mount", "mounted_part", "mounted_not")
+    return [words.sentence(one) for one in told]
+
+
+def _told(latest: list[Job], kind: str, *codes: str) -> list[Any]:
+    """Return the sentences of some codes that the last work of a kind left."""
+    done = (one for one in latest if one.kind == kind and one.state == Job.State.DONE)
+    job = next(done, None)
+    return [one for one in job.result["lines"] if one[0] in codes] if job else []
 
 
 @register.simple_tag

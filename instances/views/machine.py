@@ -244,6 +244,7 @@ def _page(request: Request, shown: Rescue, problem: str = "", status: int = 200)
         "jobs": [one for one in listed if one.kind in FORMS],
         "busy": next((one for one in listed if one.under_way), None),
         "last": listed[0] if listed else None,
+        "latest": listed,
         "may_use": access.may_use(shown, request.user),
         "repairs": list(FORMS),
         "problem": problem,

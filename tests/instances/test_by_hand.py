@@ -5,7 +5,7 @@ import shlex
 import pytest
 
 from instances.by_hand import GOALS, Facts, place_of, recipe
-from instances.by_hand.place import USUAL, USUAL_KEPT
+from instances.by_hand.place import USUAL, USUAL_KEPT, Part
 from instances.disks import understand
 from instances.recovery.known import facts_of
 from teams.models import SSHKey
@@ -17,6 +17,7 @@ from tests.instances.machines import (
     ON_MNT,
     RESCUE,
     device,
+    findmnt,
     lsblk,
 )
 
@@ -58,8 +59,8 @@ GUIDED = device(
 )  # fmt: skip
 
 
-def place(disk, mounts=IN_RESCUE):
-    return place_of(understand(lsblk(RESCUE, disk), mounts, rescue_last=False))
+def place(disk, mounts=IN_RESCUE, layout=()):
+    return place_of(understand(lsblk(RESCUE, disk), mounts, rescue_last=False), layout=layout)
 
 
 def commands(goal, facts):
@@ -109,7 +110,9 @@ def test_what_lies_deeper_is_opened_first():
     assert luks.index("cd / && sync && umount -R /mnt") < luks.index("cryptsetup close old")
     assert sleeping.index("vgchange --activate y") < sleeping.index("mount /dev/VOLUMES/ROOT /mnt")
     raid = commands("fstab", Facts(place(RAID)))
-    assert raid.index("mdadm --assemble --scan") < raid.index("mount /dev/VOLUMES/ROOT /mnt")
+    together, looked = raid.index("mdadm --assemble --scan"), raid.index("cat /proc/mdstat")
+    assert together < looked < raid.index("vgchange --activate y")  # LVM on RAID
+    assert raid.index("vgchange --activate y") < raid.index("mount /dev/md/NAME /mnt")
     plain = " ".join(commands("fstab", Facts(place(DEBIAN))))
     assert "cryptsetup" not in plain and "vgchange" not in plain and "lsblk" not in plain
 
@@ -119,6 +122,67 @@ def test_looking_and_copying_change_nothing_on_the_disk():
         assert "mount -o ro,noload /dev/vdb1 /mnt" in commands(goal, Facts(place(DEBIAN)))
         assert "mount -o ro,norecovery /dev/vdb4 /mnt" in commands(goal, Facts(place(ALMA)))
         assert "mount -o ro /dev/vdb1 /mnt" in commands(goal, Facts())
+
+
+BTRFS = device(
+    "/dev/vdb", "disk",
+    device("/dev/vdb1", fstype="vfat", label="EFI"),
+    device("/dev/vdb2", fstype="ext4", size=GIB),
+    device("/dev/vdb3", fstype="btrfs", size=48 * GIB),
+    device("/dev/vdb4", fstype="xfs", size=9 * GIB),
+    size=50 * GIB,
+)  # fmt: skip
+LAYOUT = (
+    Part("/dev/vdb3", "/", "@"), Part("/dev/vdb2", "/boot"), Part("/dev/vdb3", "/home", "@home"),
+    Part("/dev/vdb4", "/srv"), Part("/dev/vdz1", "/opt"),
+)  # fmt: skip
+
+
+def test_the_subvolume_with_the_system_is_looked_for_where_nobody_knows_it():
+    found = place(BTRFS)
+    assert (found.root, found.subvolume) == ("/dev/vdb3", None)
+    told = commands("fstab", Facts(found, distro="debian"))
+    look = [
+        "mount -o ro,rescue=nologreplay /dev/vdb3 /mnt", "find /mnt -maxdepth 2 -name etc",
+        "umount /mnt", "mount -o subvol=@rootfs /dev/vdb3 /mnt",
+    ]  # fmt: skip
+    assert told[told.index(look[0]) :][:4] == look
+    assert "mount -o subvol=root /dev/vdb3 /mnt" in commands("fstab", Facts(found, distro="fedora"))
+    only = "mount -o ro,rescue=nologreplay,subvol=@ /dev/vdb3 /mnt"
+    assert only in commands("logs", Facts(found))
+
+
+def test_what_the_panel_mounted_once_is_known_from_then_on():
+    found = place(BTRFS, layout=LAYOUT)
+    told = commands("lost-key", Facts(found))
+    want = [
+        "mount -o subvol=@ /dev/vdb3 /mnt", "mount -o subvol=@home /dev/vdb3 /mnt/home",
+        "mount /dev/vdb4 /mnt/srv",
+    ]  # fmt: skip
+    assert [one for one in told if one.startswith("mount")] == want
+    assert [one for one in commands("logs", Facts(found)) if one.startswith("mount")] == [
+        "mount -o ro,rescue=nologreplay,subvol=@ /dev/vdb3 /mnt",
+        "mount -o ro,rescue=nologreplay,subvol=@home /dev/vdb3 /mnt/home",
+        "mount -o ro,norecovery /dev/vdb4 /mnt/srv",
+    ]
+    assert [one for one in commands("boot", Facts(found)) if one.startswith("mount")] == [
+        *want, "mount /dev/vdb2 /mnt/boot", "mount /dev/vdb1 /mnt/boot/efi",
+    ]  # fmt: skip
+    another = (Part("/dev/vdb15", "/"), Part("/dev/vdb1", "/srv"))  # not the system was mounted
+    for layout in (LAYOUT, another):
+        assert place(DEBIAN, layout=layout).apart == ()
+
+
+def test_what_somebody_mounted_by_hand_tells_the_subvolume_too():
+    here = findmnt(
+        ("/dev/vda1", "/", "ext4", "rw"), ("/dev/vdb3", "/mnt", "btrfs", "rw,subvol=/@x")
+    )
+    told = commands("fstab", Facts(place(BTRFS, here)))
+    assert told.index("cd / && umount -R /mnt") < told.index("mount -o subvol=@x /dev/vdb3 /mnt")
+    top = findmnt(("/dev/vdb3", "/mnt", "btrfs", "rw,subvolid=5,subvol=/"))
+    assert "mount /dev/vdb3 /mnt" in commands("fstab", Facts(place(BTRFS, top)))
+    evil = findmnt(("/dev/vdb3", "/mnt", "btrfs", "rw,subvol=/$(reboot)"))
+    assert not [one for one in commands("fstab", Facts(place(BTRFS, evil))) if "reboot" in one]
 
 
 def test_what_the_panel_mounted_is_not_enough_for_changes():

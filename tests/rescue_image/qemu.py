@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-from instances.ssh import Target
-from tests.services import free_port, stop
+from instances.ssh import HostKey, SshError, Target, greet
+from tests.services import free_port, stop, wait_until
 
 PROGRAM = "qemu-system-x86_64"
 UEFI = "/usr/share/ovmf/OVMF.fd"
@@ -55,7 +55,7 @@ class Vm:
         """Return what the machine wrote on its serial port."""
         return self.serial.read_text(errors="replace") if self.serial.exists() else ""
 
-    def wait_for(self, words: str, seconds: float = 300) -> None:
+    def wait_for(self, words: str, seconds: float = 600) -> None:
         """Wait for words on the console; fail with what stands there."""
         deadline = time.monotonic() + seconds
         while words not in self.console:
@@ -63,6 +63,20 @@ class Vm:
             if panic or self.process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError(f"no {words!r} on the console:\n{self.console[-3000:]}")
             time.sleep(0.2)
+
+    def greeting(self, seconds: float = 120) -> HostKey:
+        """Return the host key, once the SSH server is there: maybe after the login prompt."""
+        found: list[HostKey] = []
+
+        def greeted() -> bool:
+            try:
+                found.append(greet(self.target, timeout=20))
+            except SshError:
+                return False
+            return True
+
+        wait_until(greeted, "SSH", seconds)
+        return found[-1]
 
     def gone(self, seconds: float = 120) -> None:
         """Wait until the machine has switched itself off."""

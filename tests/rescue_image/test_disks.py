@@ -1,11 +1,15 @@
 """The five repairs on logical volumes and behind encryption, on the rescue image's own kernel."""
 
+import io
+import tarfile
+
 import pytest
 
 from instances.models import Job, Machine
 from instances.models.machine import Reach
-from instances.recovery import access, jobs
+from instances.recovery import access, jobs, words
 from tests.instances.recovery import five
+from tests.instances.recovery.old_disk import furnish
 from tests.rescue_image import qemu
 from tests.rescue_image.conftest import PASSWORD
 from tests.rescue_image.layered import ALMA, DEBIAN, LOCKED, PHRASE
@@ -117,6 +121,54 @@ def test_behind_encryption_it_is_shown_as_locked_until_its_owner_opens_it(
     five_repairs(old, do, go_on, tell, rescue)
     tell("cryptsetup", "close", "old")
     assert ("locked", old.part) in facts(do("look"))
+
+
+MIRROR = """set -e
+truncate -s 48M /run/left /run/right
+for half in left right; do losetup -f /run/$half; done
+set -- $(losetup -nOname -j /run/left) $(losetup -nOname -j /run/right)
+mdadm -q --create /dev/md/old --run --homehost=web-1 --metadata 1.2 -l1 -n2 $1 $2
+mkfs.ext4 -q -L mirrored /dev/md/old
+mount /dev/md/old /mnt; tar -C /mnt --numeric-owner -xf -; umount /mnt
+mdadm -q --stop /dev/md/old
+udevadm settle
+echo $1 $2"""
+FSTAB = "LABEL=mirrored / ext4 defaults 0 1\n"
+
+
+def test_a_raid_is_put_together_by_who_was_told_how(do, tell, tmp_path):
+    """What a look says to run brings the old system back, here with one half of a mirror lost."""
+    furnish(tmp_path / "tree", FSTAB)
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(tmp_path / "tree", ".")
+    halves = tell("sh", "-c", MIRROR, stdin=packed.getvalue()).split()
+    try:
+        look = do("look")
+        assert ("raid_apart", {"devices": ", ".join(sorted(halves))}) in told(look)
+        seen = Machine.objects.get().disks
+        assert [seen.volume(half).fstype for half in halves] == ["linux_raid_member"] * 2
+        assert do("mount", device=halves[0]).problem == "no_such_device"
+        (sentence,) = [words.sentence(one) for one in told(look) if one[0] == "raid_apart"]
+        command = "mdadm --assemble --scan"
+        assert command in sentence
+        tell("sh", "-c", f"losetup -d {halves[1]}")  # and now only one half is left
+        tell(*command.split())
+        assert "[U_]" in tell("cat", "/proc/mdstat") or "[_U]" in tell("cat", "/proc/mdstat")
+        look = do("look")
+        assert "raid_apart" not in [code for code, _values in told(look)]
+        (array,) = Machine.objects.get().disks.volume(halves[0]).inside
+        assert (array.kind, array.fstype, array.label) == ("raid1", "ext4", "mirrored")
+        mounted = do("mount", device=array.path)
+        assert (mounted.state, mounted.problem) == (Job.State.DONE, "")
+        assert "admin:x:1000" in tell("cat", "/mnt/etc/passwd")
+        assert do("unmount").state == Job.State.DONE
+    finally:
+        tell("sh", "-c", f"mdadm -q --stop --scan; losetup -d {halves[0]}")
+
+
+def told(job):
+    return [(code, values) for code, values in job.result["lines"]]
 
 
 def test_a_group_of_which_a_disk_is_missing_says_so(do, tell, tmp_path):

@@ -94,7 +94,7 @@ def owner_gets_in(host, key):
     target = host.vm.target
     login = ssh.Login("admin", private_key=key.read_text())
     try:
-        with ssh.connect(target, ssh.greet(target, timeout=60), login, timeout=60) as machine:
+        with ssh.connect(target, host.vm.greeting(), login, timeout=60) as machine:
             return machine.how == "publickey" and machine.run("hostname").out == b"web-1\n"
     except (ssh.AuthRefused, ssh.KeyOnly):
         return False

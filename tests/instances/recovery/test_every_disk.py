@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import uuid
 
 import pytest
 
@@ -108,3 +109,35 @@ def test_what_lies_there_now_is_told_not_what_lay_there_a_moment_ago(encrypted, 
     run("losetup", encrypted, str(other))
     told = [one for one in run(*survey.BLKID).split("\n\n") if f"DEVNAME={encrypted}\n" in one]
     assert len(told) == 1 and "\nTYPE=ext4" in told[0]
+
+
+@pytest.fixture
+def mirror(tmp_path, system):
+    """Give the two disks of a RAID that nobody has put together."""
+    array, disks = uuid.uuid4(), []
+    try:
+        for number in (0, 1):
+            image = tmp_path / f"member-{number}.img"
+            kinds_of_disk.raid_member(image, array, number)
+            disks.append(attach(image, parts=0))
+        yield sorted(disks)
+    finally:
+        for device in disks:
+            detach(device)
+
+
+def test_members_of_a_raid_say_what_has_to_be_done_first(mirror, disk, do, machine):
+    looked = do("look")
+    assert looked.state == Job.State.DONE
+    (told,) = [
+        words.sentence(one)
+        for one in looked.result["lines"]
+        if one[0] == "raid_apart" and mirror[0] in one[1]["devices"]
+    ]
+    assert f"not put together: {mirror[0]}, {mirror[1]}." in told
+    assert "mdadm --assemble --scan in the terminal" in told
+    seen = Machine.objects.get(pk=machine.pk).disks
+    member = seen.volume(mirror[0])
+    assert (member.fstype, member.label, member.is_apart) == ("linux_raid_member", "web-1:0", True)
+    for kind in ("mount", "check"):  # half of a mirror must never be written to alone
+        assert do(kind, device=mirror[0]).problem == "no_such_device"

@@ -6,8 +6,8 @@ import pytest
 
 from instances.disks import Disk, Disks, Role, Volume
 from instances.models import Job, Machine
-from instances.recovery import fstab, jobs, mounts, words
-from tests.instances.recovery.old_disk import facts
+from instances.recovery import fstab, jobs, mounts, subvolumes, words
+from tests.instances.recovery.old_disk import facts, run
 
 
 def seen(machine):
@@ -130,6 +130,16 @@ def test_only_what_was_seen_is_mounted(disk, do, system):
     assert do("mount", device=own).problem == "no_such_device"
 
 
+def test_a_label_in_a_shells_words_is_a_label(disk, do, machine, system):
+    label = "$(touch /x)`id`;"
+    run("tune2fs", "-L", label, disk.part(1))
+    do("look")
+    assert seen(machine).volume(disk.part(1)).label == label
+    job = do("mount", device=disk.part(1))
+    assert (job.state, job.problem) == (Job.State.DONE, "")
+    assert system.within("test", "-e", "/x").returncode == 1
+
+
 def test_a_damaged_file_system_says_why_it_cannot_be_mounted(disk, do, machine):
     group = 13 * 1024 * 1024 + 2048
     with open(disk.device, "r+b", buffering=0) as raw:
@@ -139,6 +149,11 @@ def test_a_damaged_file_system_says_why_it_cannot_be_mounted(disk, do, machine):
     assert (job.state, job.problem) == (Job.State.FAILED, "mount_failed")
     assert f"{disk.part(2)} could not be mounted: mount: " in words.problem(job)
     assert seen(machine).mounted_at("/mnt") is None
+    job = do("mount", device=disk.part(1))  # whose fstab has it on /srv and /boot
+    assert (job.state, job.problem) == (Job.State.DONE, "")
+    assert facts(job.result) == ["mounted_ro", "mounted_not", "mounted_not"]
+    assert f"{disk.part(2)} should be mounted on /mnt/srv, as the old fstab" in sentences(job)[1]
+    assert job.result["kept"]["layout"] == [[disk.part(1), "/", ""]]
 
 
 def test_a_bind_mount_on_the_way_does_not_hide_the_device(disk, do, machine, system):
@@ -190,6 +205,8 @@ def test_what_a_line_of_the_old_fstab_names(name, found):
         ("UUID=1 /home btrfs subvol=@home,compress=zstd 0 0", "@home"),
         ("UUID=1 /home btrfs defaults 0 0", ""),
         ("UUID=1 /home btrfs subvol=@/.snapshots/1/home", "@/.snapshots/1/home"),
+        ("UUID=1 / btrfs rw,subvolid=256,subvol=/@", "@"),
+        ("UUID=1 /home btrfs subvol=@/../..", ""),
         ("UUID=1 /home btrfs subvol=a\\040b", ""),
         ("UUID=1 /home btrfs subvol=$(id)", ""),
         ("UUID=1 /home ext4 subvol=@home", ""),
@@ -197,4 +214,4 @@ def test_what_a_line_of_the_old_fstab_names(name, found):
 )
 def test_which_part_of_a_btrfs_a_line_mounts(line, part):
     (entry,) = fstab.entries(line)
-    assert mounts._subvolume(entry) == part
+    assert subvolumes.of_line(entry) == part

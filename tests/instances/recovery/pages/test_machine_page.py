@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from instances.disks import Disk, Role, Volume, understand
+from instances.disks import Disk, Disks, Role, Volume, understand
 from instances.models import Job, Machine, Rescue
 from instances.models.machine import Reach
 from instances.templatetags import machine as tags
@@ -135,6 +135,52 @@ def test_traps_are_told(door: Client, rescue: Rescue, inside: Machine) -> None:
     assert "No file system that can be mounted" in page
     Machine.objects.update(survey={})
     assert "Nobody has looked yet" in door.get(url(rescue)).content.decode()
+
+
+def test_what_has_to_be_opened_first_is_told(door: Client, rescue: Rescue, inside: Machine) -> None:
+    own = device(
+        "/dev/vdb", "disk",
+        device("/dev/vdb1", fstype="linux_raid_member", uuid="a-1", label="web-1:0"),
+        device("/dev/vdb2", fstype="crypto_LUKS"),
+        device("/dev/vdb3", fstype="linux_raid_member", uuid="a-2"),
+    )  # fmt: skip
+    other = device("/dev/vdc", "disk", device("/dev/vdc1", fstype="linux_raid_member", uuid="a-1"))
+    seen = understand(lsblk(RESCUE, own, other), IN_RESCUE, rescue_last=False)
+    Machine.objects.update(survey=seen.kept())
+    lines = [["looked", {"disks": 3}], ["lvm_stays_off", {"said": "<b>torn"}]]
+    rows.job(rescue, "done", kind="look", result={"lines": lines})
+    page = door.get(url(rescue)).content.decode()
+    for words in (
+        "Members of a RAID that is not put together: /dev/vdb1, /dev/vdc1.",
+        "Members of a RAID that is not put together: /dev/vdb3.",
+        "/dev/vdb2 is encrypted.",
+        "Not all logical volumes could be switched on: &lt;b&gt;torn",
+    ):
+        assert page.count(words) == 1, words
+    assert page.count("part of a RAID that is not put together") == 3
+    rows.job(rescue, "done", kind="look", result={"lines": [["looked", {"disks": 3}]]})
+    page = door.get(url(rescue)).content.decode()
+    assert "/dev/vdb2 is encrypted." in page and "Not all logical volumes" not in page
+
+
+def test_what_a_mount_chose_and_could_not_do_is_told_while_it_lasts(
+    door: Client, rescue: Rescue, inside: Machine
+) -> None:
+    said = {"device": "/dev/vdb2", "on": "/mnt/srv", "said": "bad superblock"}
+    lines = [
+        ["mounted_ro", {"device": "/dev/vdb1", "on": "/mnt"}],
+        ["mounted_part", {"device": "/dev/vdb1", "folder": "@"}],
+        ["mounted_not", said],
+    ]
+    rows.job(rescue, "done", kind="mount", result={"lines": lines})
+    chosen = "The system lies in the subvolume @ of /dev/vdb1"
+    unable = "/dev/vdb2 should be mounted on /mnt/srv, as the old fstab says, but cannot be: bad"
+    page = door.get(url(rescue)).content.decode()
+    assert chosen not in page and unable not in page
+    seen = understand(lsblk(RESCUE, DEBIAN), ON_MNT, rescue_last=False)
+    Machine.objects.update(survey=seen.kept())
+    page = door.get(url(rescue)).content.decode()
+    assert page.count(chosen) == 1 and page.count(unable) == 1
 
 
 def test_names_from_the_machine_are_text(door: Client, rescue: Rescue, inside: Machine) -> None:
@@ -266,7 +312,7 @@ def test_addresses_that_lead_nowhere(door: Client, rescue: Rescue, inside: Machi
     [
         ("LVM2_member", "", "part of a volume group"),
         ("crypto_LUKS", "", "encrypted (LUKS): open it by hand with cryptsetup"),
-        ("linux_raid_member", "", "part of a RAID"),
+        ("linux_raid_member", "", "part of a RAID that is not put together"),
         ("swap", "", "swap"),
         ("", "BIOS boot", "BIOS boot"),
         ("", "", "no file system seen"),
@@ -281,6 +327,13 @@ def test_what_was_opened_is_not_called_locked() -> None:
     inner = Volume("/dev/mapper/old", "crypt", 1, "ext4")
     told = tags.volume_kind(Volume("/dev/vdb1", "part", 1, "crypto_LUKS", inside=(inner,)))
     assert told == "encrypted (LUKS), opened"
+
+
+def test_a_raid_that_was_put_together_needs_nothing_more() -> None:
+    array = Volume("/dev/md0", "raid1", 1, "ext4")
+    member = Volume("/dev/vdb1", "part", 1, "linux_raid_member", inside=(array,))
+    assert tags.volume_kind(member) == "part of a RAID"
+    assert tags.disk_notes(Disks((Disk(member, Role.OLD),)), []) == []
 
 
 def test_volumes_are_listed_with_their_depth() -> None:
