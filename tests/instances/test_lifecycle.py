@@ -486,3 +486,21 @@ def test_the_call_of_an_unknown_id_is_the_first_of_ours_since():
     assert lifecycle.new_action(row, shown, "rescue") == mine[-1]
     assert lifecycle.new_action(replace(row, request_id="req-5"), shown, "rescue") == theirs[0]
     assert lifecycle.new_action(replace(row, request_id="req-9"), shown, "rescue") is None
+
+
+def test_which_states_belong_together():
+    """What the driver, the pages and the sweeper ask a state for."""
+    names = {
+        "STARTING": "REQUESTED CALLING IN_DOUBT WAITING STUCK",
+        "IN_RESCUE": "READY EXTERNAL",
+        "BROKEN": "FAILED_BROKEN EXIT_BROKEN",
+        "KEPT_AFTER_END": "FAILED_BROKEN EXIT_BROKEN RECOVERED",
+        "LEFT_CLEAN": "CLOSED ENDED_OUTSIDE ENDED_BY_CLOUD GONE",
+        "SETTLED": "CLOSED CANCELLED DENIED EXPIRED REFUSED LOST_RACE FAILED_CLEAN FAILED_BROKEN"
+        " EXIT_BROKEN RECOVERED ENDED_OUTSIDE ENDED_BY_CLOUD GONE",
+    }
+    for group, states in names.items():
+        assert getattr(lifecycle, group) == {State(name) for name in states.split()}, group
+    assert lifecycle.RESCUABLE_VM_STATES == {"active", "stopped", "error"}
+    assert lifecycle.GONE_VM_STATES == {"deleted", "soft-delete"}
+    assert lifecycle.EXIT_MARKS == {"rescue", "unrescue"}
