@@ -1,7 +1,7 @@
 """Stand between the panel and a cloud, and bend some of what the cloud answers."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from random import Random
@@ -21,6 +21,7 @@ class Front:
         self.behind = httpx.Client(base_url=behind, timeout=30)
         self.dice, self.share = Random(0), 0.0
         self.bent: list[str] = []
+        self.rewrite: Callable[[str, Answer], Answer] | None = None
         self._lock = threading.Lock()
 
     def begin(self, seed: object, share: float) -> None:
@@ -43,6 +44,8 @@ class Front:
             return Answer(400, b"")
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP}
         told = Answer(answer.status_code, answer.content, headers)
+        if self.rewrite:
+            return self.rewrite(handler.path, told)
         with self._lock:
             if self.dice.random() >= self.share:
                 return told

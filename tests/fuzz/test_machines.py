@@ -93,8 +93,8 @@ def _work(public: str) -> list[tuple[str, dict[str, Any], dict[str, Any]]]:
         ("mount", {"device": "/dev/vdb1", "writable": True}, {}),
         ("ssh_key", {"user": "debian", "public_key": public, "key_name": "a"}, {}),
         ("password", {"user": "root"}, {"password": "a-new-word-9"}),
-        ("fstab_line", {}, {}),
-        ("edit_file", {"path": "/etc/fstab"}, {}),
+        ("fstab", {}, {}),
+        ("edit", {"path": "/etc/fstab"}, {"text": "x"}),
         ("check", {"device": "/dev/vdb1"}, {}),
         ("unmount", {}, {}),
     ]

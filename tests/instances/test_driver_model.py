@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -148,7 +149,7 @@ class World(RuleBasedStateMachine):
     def _try(self, use_case: Any, **given: Any) -> None:
         try:
             use_case(by=self.alice, **given)
-        except rescue.NotPossible:
+        except (rescue.NotPossible, PermissionDenied):
             pass
 
     @rule()

@@ -504,3 +504,59 @@ def test_which_states_belong_together():
     assert lifecycle.RESCUABLE_VM_STATES == {"active", "stopped", "error"}
     assert lifecycle.GONE_VM_STATES == {"deleted", "soft-delete"}
     assert lifecycle.EXIT_MARKS == {"rescue", "unrescue"}
+
+
+NO_TRACE = {"request_id": "req-refused"}
+LONG_AGO = {"called_at": ago(seconds=26)}
+EDGES = [
+    (S.REQUESTED, {"asked_at": ago(minutes=10)}, seen("active"), (S.CALLING, Call.RESCUE, "")),
+    (S.IN_DOUBT, NO_TRACE, seen("rescued", act("rescue", "req-9", THEM)), to(S.LOST_RACE)),
+    (S.IN_DOUBT, NO_TRACE, seen("active", task="rescuing"), to(S.LOST_RACE)),
+    (S.IN_DOUBT, {"called_at": ago(seconds=25)}, seen("active"), (S.CALLING, Call.RESCUE, "")),
+    (
+        S.EXIT_IN_DOUBT,
+        NO_TRACE | LONG_AGO,
+        seen("rescued"),
+        (S.EXIT_CALLING, Call.UNRESCUE, ""),
+    ),
+    (S.EXIT_IN_DOUBT, LONG_AGO, seen("active", task="powering-off"), STAY),
+    (S.REBOOT_REQUESTED, {}, seen("active", task="rebooting_hard"), STAY),
+    (S.REBOOT_IN_DOUBT, LONG_AGO, seen("active", task="rebooting_hard"), STAY),
+]
+
+
+@pytest.mark.parametrize(("state", "row", "shown", "expected"), EDGES)
+def test_the_edges_of_the_rules(state, row, shown, expected):
+    """Each of these is what one small change to the rules would get wrong, and nothing else."""
+    move = decide(case(state, **row), shown)
+    assert (move.to, move.call, move.reason) == expected
+
+
+def test_a_calls_action_is_known_by_action_and_id():
+    def found(*acts, **row):
+        return lifecycle.new_action(case(S.IN_DOUBT, **row), seen("active", *acts), "rescue")
+
+    assert found(act("stop", "req-1"), request_id="req-1") is None
+    assert found(act("rescue", ""), baseline=frozenset({""})) is None
+    ours, theirs = act("rescue", "req-2"), act("rescue", "req-1", THEM)
+    assert found(ours, theirs) == ours
+    assert found(theirs) == theirs
+
+
+def test_how_soon_it_is_looked_at_again():
+    looks = [
+        (S.CALLING, {}, seen("active"), 0),
+        (S.EXIT_REQUESTED, {}, seen("rescued", task="deleting"), 1),
+        (S.REBOOT_REQUESTED, {}, seen("error", task="deleting"), 1),
+        (S.IN_DOUBT, {}, seen("active", act("rescue", "req-9", THEM), task="rescuing"), 1),
+        (S.IN_DOUBT, {}, seen("active"), 1),
+        (S.REBOOT_WAITING, {}, seen("error", task="rebooting_hard"), 1),
+        (S.READY, {}, seen("rescued", task="unrescuing"), 1),
+        (S.READY, {}, seen("active", task="powering-off"), 1),
+        (S.READY, {}, seen("rescued"), None),
+    ]
+    for state, row, shown, seconds in looks:
+        assert decide(case(state, **row), shown).wait == seconds, (state, shown)
+    for phase in PHASES:
+        for answer, wait in (("accepted", 0.5), ("silent", 0.5), ("limited", 10)):
+            assert after_call(phase, answer, case(phase.calling)).wait == wait

@@ -16,7 +16,7 @@ _module, _, _number = os.environ["MUTANT"].partition(":")
 
 class _Loader(importlib.machinery.SourceFileLoader):
     def exec_module(self, module: ModuleType) -> None:
-        chosen = next(islice(mutants(self.get_data(self.path).decode()), int(_number) - 1, None))
+        chosen = next(islice(mutants(self.get_data(self.path).decode()), int(_number), None))
         exec(compile(chosen.tree, self.path, "exec"), module.__dict__)
 
 

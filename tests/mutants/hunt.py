@@ -39,13 +39,13 @@ class Hunt:
     def __init__(self, path: Path, tests: list[str]) -> None:
         self.path, self.tests = path, tests
         self.survivors: list[Mutant] = []
-        self.tried = 0
+        self.tried = self.number = 0
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         through = self._learn(session)
         lines = os.environ.get("MUTANT_LINES", "")
         only = range(*map(int, lines.split("-"))) if lines else None
-        for mutant in mutants(self.path.read_text()):
+        for self.number, mutant in enumerate(mutants(self.path.read_text())):
             if only and mutant.line not in only:
                 continue
             self.tried += 1
@@ -75,7 +75,7 @@ class Hunt:
     def _killed(self, session: pytest.Session, mutant: Mutant, through: dict[str, Any]) -> bool:
         name = mutant.function.removesuffix(".<locals>")
         if not mutant.function.endswith(".<locals>"):
-            return _killed_at_import(self.path, self.tried, self.tests)
+            return _killed_at_import(self.path, self.number, self.tests)
         new = _codes(compile(mutant.tree, str(self.path), "exec"))
         olds = [
             (one, one.__code__) for one in gc.get_objects()
@@ -87,7 +87,7 @@ class Hunt:
                 if fresh is not None:
                     one.__code__ = fresh
         except ValueError:  # a closure that lost a name of its own
-            return _killed_at_import(self.path, self.tried, self.tests)
+            return _killed_at_import(self.path, self.number, self.tests)
         try:
             return any(
                 any(report.failed for report in _run(session, item)) for item in through.get(name, ())
