@@ -7,9 +7,31 @@ from typing import Any
 from tests.fuzz.warp import Answer
 from tests.fuzz.words import HOSTILE
 
-SHOWN = {"name", "original_name", "key_name", "message", "description", "hostname", "output",
-         "locked_reason", "owner_specified", "os_distro", "os_version", "details"}  # fmt: skip
-LISTS = {"servers", "server", "images", "image", "project", "user", "output", "instanceActions", "instanceAction"}
+SHOWN = {
+    "name",
+    "original_name",
+    "key_name",
+    "message",
+    "description",
+    "hostname",
+    "output",
+    "locked_reason",
+    "owner_specified",
+    "os_distro",
+    "os_version",
+    "details",
+}
+LISTS = {
+    "servers",
+    "server",
+    "images",
+    "image",
+    "project",
+    "user",
+    "output",
+    "instanceActions",
+    "instanceAction",
+}
 
 
 class Costume:
@@ -42,12 +64,15 @@ class Costume:
     def _people(self, token: dict[str, Any]) -> dict[str, Any]:
         return {
             key: token[key] | {"name": self.word(token[key]["name"])}
-            for key in ("user", "project") if isinstance(token.get(key), dict)
-        }  # fmt: skip
+            for key in ("user", "project")
+            if isinstance(token.get(key), dict)
+        }
 
     def _dressed(self, node: Any, key: str, of: str = "") -> Any:
         if isinstance(node, list):
-            return [self.word(one) if key == "tags" else self._dressed(one, key, of) for one in node]
+            return [
+                self.word(one) if key == "tags" else self._dressed(one, key, of) for one in node
+            ]
         if key == "addresses":
             return {self.word(net): self._ports(ports) for net, ports in node.items()}
         if key in ("metadata", "properties"):
@@ -62,6 +87,11 @@ class Costume:
     def _ports(self, ports: Any) -> Any:
         """One of two addresses is no address."""
         return [
-            port | ({"addr": self.word(f"address {port['addr']}")} if port["addr"][-1] in "13579" else {})
+            port
+            | (
+                {"addr": self.word(f"address {port['addr']}")}
+                if port["addr"][-1] in "13579"
+                else {}
+            )
             for port in ports
-        ]  # fmt: skip
+        ]

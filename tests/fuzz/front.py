@@ -37,9 +37,7 @@ class Front:
         asked = {k: v for k, v in handler.headers.items() if k.lower() != "accept-encoding"}
         body = handler.rfile.read(length)
         try:
-            answer = self.behind.request(
-                handler.command, handler.path, content=body, headers=asked
-            )
+            answer = self.behind.request(handler.command, handler.path, content=body, headers=asked)
         except httpx.HTTPError:  # an absurd token, sent back to us
             return Answer(400, b"")
         headers = {k: v for k, v in answer.headers.items() if k.lower() not in HOP}

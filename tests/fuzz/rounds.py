@@ -34,7 +34,9 @@ class Findings:
         self.slowest = (0.0, "")
 
     @contextmanager
-    def step(self, what: str, sent: Callable[[], Any], *fine: type[BaseException]) -> Iterator[None]:
+    def step(
+        self, what: str, sent: Callable[[], Any], *fine: type[BaseException]
+    ) -> Iterator[None]:
         """Run one step; what it raises beside what is ``fine`` is a fault, and so is dawdling."""
         self.steps += 1
         began = time.monotonic()
@@ -44,8 +46,11 @@ class Findings:
             pass
         except Exception as error:
             last = traceback.extract_tb(error.__traceback__)
-            ours = [f for f in last if "/instances/" in f.filename or "/teams/" in f.filename] or last
-            where = f"{type(error).__name__} at {ours[-1].filename.rpartition('/')[2]}:{ours[-1].lineno}"
+            ours = [
+                f for f in last if "/instances/" in f.filename or "/teams/" in f.filename
+            ] or last
+            file = ours[-1].filename.rpartition("/")[2]
+            where = f"{type(error).__name__} at {file}:{ours[-1].lineno}"
             trace = "".join(traceback.format_exception(error))[-2500:]
             self.found.setdefault(where, f"{what}\nsent: {sent()}\n{trace}")
         took = time.monotonic() - began
@@ -60,6 +65,8 @@ class Findings:
     def settle(self, what: str) -> None:
         """Print the figures; fail when there were faults."""
         took, step = self.slowest
-        print(f"\n{what}: {self.steps} steps, {len(self.found)} faults, slowest {took:.1f} s ({step})")
+        print(
+            f"\n{what}: {self.steps} steps, {len(self.found)} faults, slowest {took:.1f} s ({step})"
+        )
         told = "\n\n".join(f"== {where}\n{how}" for where, how in self.found.items())
         assert not self.found, told

@@ -13,7 +13,7 @@ from django.test import Client
 from instances import consoles, rescue, tasks
 from instances.cloud import opening
 from instances.lifecycle import IN_RESCUE
-from instances.models import BootCheck, CloudMirror, ConsoleReading, Instance, Rescue
+from instances.models import BootCheck, CloudMirror, Instance, Rescue
 from instances.models.clock import now
 from instances.recovery import access
 from teams.models import CloudAccount
@@ -47,8 +47,16 @@ def bent(account: Any, credential: Any, front: Any, demo: Any, settings: Any) ->
 class Story:
     """One person's day with a cloud whose answers are bent, and the next, when they are not."""
 
-    def __init__(self, account: Any, alice: Any, front: Front, found: Findings, dice: Random) -> None:
-        self.account, self.alice, self.front, self.found, self.dice = account, alice, front, found, dice
+    def __init__(
+        self, account: Any, alice: Any, front: Front, found: Findings, dice: Random
+    ) -> None:
+        self.account, self.alice, self.front, self.found, self.dice = (
+            account,
+            alice,
+            front,
+            found,
+            dice,
+        )
         self.client = Client()
         self.client.force_login(alice)
 
@@ -72,7 +80,9 @@ class Story:
     def _read_all(self) -> None:
         opening._opened.clear()
         past = now()
-        CloudMirror.objects.update(next_at=past, full_next_at=None, images_next_at=None, lease_until=None)
+        CloudMirror.objects.update(
+            next_at=past, full_next_at=None, images_next_at=None, lease_until=None
+        )
         with self.step("sync_due"):
             tasks.sync_due()
         with self.step("read_all"):
@@ -90,9 +100,12 @@ class Story:
             image = self.dice.choice(options).ref if options else "none"
             snapshot = "before" if self.dice.random() < 0.4 else ""
             made = rescue.start(
-                instance=instance, image_ref=image, by=self.alice, idempotency_key=uuid.uuid4(),
+                instance=instance,
+                image_ref=image,
+                by=self.alice,
+                idempotency_key=uuid.uuid4(),
                 snapshot=snapshot,
-            )  # fmt: skip
+            )
             self._drive(made)
         with self.step("exit", rescue.NotPossible):
             again = Instance.objects.with_panel_data().get(pk=instance.pk)
@@ -122,10 +135,11 @@ class Story:
         cache.clear()  # the limit of tests in a minute
         base = f"/teams/{self.account.team_id}/clouds"
         form = {
-            "way": "application", "name": f"another-{uuid.uuid4()}",
+            "way": "application",
+            "name": f"another-{uuid.uuid4()}",
             "auth_url": self.account.credential()["auth"]["auth_url"],
             **{k: v for k, v in self.account.credential()["auth"].items() if k != "auth_url"},
-        }  # fmt: skip
+        }
         for path in ("connect", f"{self.account.pk}/rotate", f"{self.account.pk}/test"):
             opening._opened.clear()
             self._post(f"{base}/{path}", form)
@@ -133,19 +147,31 @@ class Story:
     def _come_by_keystone(self) -> None:
         cache.clear()
         with self.step("keystone"):
-            answer = Client().post("/account/keystone", {"username": "alice", "password": "x", "domain": "Default"})
+            answer = Client().post(
+                "/account/keystone", {"username": "alice", "password": "x", "domain": "Default"}
+            )
             self._judge("keystone", answer)
 
     def _look_at_pages(self) -> None:
         cache.clear()
         paths = ["/", "/?q=a&status=rescue", "/notifications", "/staff/accesses"]
         team, base = self.account.team_id, f"/teams/{self.account.team_id}"
-        paths += [f"{base}/{name}" for name in ("clouds", "rescues", "trail", "trail.csv", "trail.jsonl", "batches")]
+        paths += [
+            f"{base}/{name}"
+            for name in ("clouds", "rescues", "trail", "trail.csv", "trail.jsonl", "batches")
+        ]
         paths += [f"{base}/clouds/{row.pk}" for row in CloudAccount.objects.filter(team=team)]
         for row in self.dice.sample(list(Instance.objects.all()), min(4, Instance.objects.count())):
-            paths += [f"/instances/{row.pk}/{name}" for name in ("row", "rescue", "exit", "history", "console", "by-hand")]
+            paths += [
+                f"/instances/{row.pk}/{name}"
+                for name in ("row", "rescue", "exit", "history", "console", "by-hand")
+            ]
         for one in Rescue.objects.all():
-            paths += [f"/rescues/{one.pk}", f"/rescues/{one.pk}/report", f"/rescues/{one.pk}/machine"]
+            paths += [
+                f"/rescues/{one.pk}",
+                f"/rescues/{one.pk}/report",
+                f"/rescues/{one.pk}/machine",
+            ]
         for path in paths:
             with self.step(f"GET {path}"):
                 self._judge(path, self.client.get(path))
@@ -174,8 +200,11 @@ class Story:
                 assert not row.is_open or row.state in IN_RESCUE, row.state
                 lied = any("/action" in one and "POST" in one for one in self.front.bent)
                 if row.state == "READY" and not lied:
-                    told = self._demo("POST", "password-check", json={
-                        "server": row.instance.server_id, "password": row.password()})  # fmt: skip
+                    told = self._demo(
+                        "POST",
+                        "password-check",
+                        json={"server": row.instance.server_id, "password": row.password()},
+                    )
                     assert told["accepted"], "a password that does not work"
 
     def _demo(self, *given: Any, **more: Any) -> Any:

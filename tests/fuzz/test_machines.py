@@ -1,3 +1,4 @@
+# ruff: noqa: F811  fixtures come by import
 """A machine whose tools, files and console say anything: no job ends by a defect, no page fails."""
 
 import logging
@@ -38,10 +39,13 @@ class Liar:
     def __init__(self, patch: pytest.MonkeyPatch) -> None:
         self.dice, self.share, self.said = Random(0), 0.0, ""
         for owner, name, lie in (
-            (ssh.Machine, "run", self._output), (ssh.Machine, "read", self._file),
-            (ssh.Machine, "listdir", self._entries), (ssh.Machine, "lstat", self._entry),
-            (ssh.Machine, "resolve", self._path), (Cloud, "console_log", self._console),
-        ):  # fmt: skip
+            (ssh.Machine, "run", self._output),
+            (ssh.Machine, "read", self._file),
+            (ssh.Machine, "listdir", self._entries),
+            (ssh.Machine, "lstat", self._entry),
+            (ssh.Machine, "resolve", self._path),
+            (Cloud, "console_log", self._console),
+        ):
             patch.setattr(owner, name, self._around(getattr(owner, name), lie))
 
     def _around(self, call: Callable[..., Any], lie: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -66,16 +70,20 @@ class Liar:
 
     def _output(self, told: Any) -> Any:
         return replace(
-            told, status=self.dice.choice(STATUSES), out=self._bytes(told.out),
+            told,
+            status=self.dice.choice(STATUSES),
+            out=self._bytes(told.out),
             err=self.dice.choice(EVIL).encode("utf-8", "surrogatepass"),
-        )  # fmt: skip
+        )
 
     def _file(self, told: Any) -> Any:
         return replace(told, data=self._bytes(told.data))
 
     def _entry(self, told: Any) -> Any:
         name = self.dice.choice(EVIL).replace("/", "").encode(errors="replace").decode()
-        return replace(told, name=name or "x", kind=self.dice.choice(("file", "dir", "link", "other")))
+        return replace(
+            told, name=name or "x", kind=self.dice.choice(("file", "dir", "link", "other"))
+        )
 
     def _entries(self, told: Any) -> Any:
         return [self._entry(one) for one in told] + told[:1] * self.dice.choice((0, 2))
@@ -104,14 +112,22 @@ class Errands:
     """Everything that can be asked of a machine, one after the other."""
 
     def __init__(self, rescue: Any, alice: Any, client: Any, found: Findings, liar: Liar) -> None:
-        self.rescue, self.alice, self.client, self.found, self.liar = rescue, alice, client, found, liar
+        self.rescue, self.alice, self.client, self.found, self.liar = (
+            rescue,
+            alice,
+            client,
+            found,
+            liar,
+        )
 
     def run(self, seed: str, public: str) -> None:
         self.seed = seed
         for kind, params, private in _work(public):
             self._into_the_machine()
             with self._step(kind, NotPossible):
-                job = jobs.ask(rescue=self.rescue, kind=kind, by=self.alice, params=params, private=private)
+                job = jobs.ask(
+                    rescue=self.rescue, kind=kind, by=self.alice, params=params, private=private
+                )
                 self._do(job)
                 for use_case in (jobs.confirm, jobs.undo):
                     if Job.objects.get(pk=job.pk).state in (Job.State.PLANNED, Job.State.DONE):
@@ -122,8 +138,12 @@ class Errands:
         with self._step("probe"):
             Machine.objects.update(next_at=now(), lease_until=None)
             access.probe(self.rescue.pk)
-        self._see(f"/rescues/{self.rescue.pk}", f"/rescues/{self.rescue.pk}/report", "/",
-                  f"/instances/{self.rescue.instance_id}/by-hand")  # fmt: skip
+        self._see(
+            f"/rescues/{self.rescue.pk}",
+            f"/rescues/{self.rescue.pk}/report",
+            "/",
+            f"/instances/{self.rescue.instance_id}/by-hand",
+        )
 
     def _step(self, what: str, *fine: type[BaseException]) -> Any:
         return self.found.step(f"{what} ({self.seed})", lambda: self.liar.said, *fine)
@@ -149,7 +169,11 @@ class Errands:
 
 @pytest.mark.timeout(36_000)
 def test_machines_that_say_anything(
-    entered: Any, key: Any, alice: Any, client: Any, monkeypatch: pytest.MonkeyPatch  # noqa: F811
+    entered: Any,
+    key: Any,
+    alice: Any,
+    client: Any,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     found, done = Findings(), jobs._done
 

@@ -1,3 +1,4 @@
+# ruff: noqa: F811  fixtures come by import
 """Every address of the panel with what no honest browser sends: no error of ours, no dawdling."""
 
 import json
@@ -14,38 +15,154 @@ from django.utils import timezone
 
 from tests.fuzz.rounds import Findings, dice_of, rounds
 from tests.fuzz.words import EVIL
-from tests.test_access import ROWS, PEOPLE, content, things, undone, visitor, world  # noqa: F401
+from tests.test_access import PEOPLE, ROWS, content, things, undone, visitor, world  # noqa: F401
 
 #: what only other pages' forms, scripts and links send
 NAMES = [
-    "q", "status", "sort", "page", "next", "account", "region", "team", "act", "who", "since", "until",
-    "from", "to", "image", "idempotency_key", "reason", "hours", "snapshot", "way", "chosen", "kind",
-    "instances", "all", "login", "username", "password", "code", "credential", "email", "action",
-    "select_across", "_selected_action", "o", "p", "e", "_changelist_filters", "_popup", "language",
-    "state", "error", "proof", "device", "writable", "fingerprint", "permitted", "regions",
-]  # fmt: skip
+    "q",
+    "status",
+    "sort",
+    "page",
+    "next",
+    "account",
+    "region",
+    "team",
+    "act",
+    "who",
+    "since",
+    "until",
+    "from",
+    "to",
+    "image",
+    "idempotency_key",
+    "reason",
+    "hours",
+    "snapshot",
+    "way",
+    "chosen",
+    "kind",
+    "instances",
+    "all",
+    "login",
+    "username",
+    "password",
+    "code",
+    "credential",
+    "email",
+    "action",
+    "select_across",
+    "_selected_action",
+    "o",
+    "p",
+    "e",
+    "_changelist_filters",
+    "_popup",
+    "language",
+    "state",
+    "error",
+    "proof",
+    "device",
+    "writable",
+    "fingerprint",
+    "permitted",
+    "regions",
+]
 HEADERS = [
-    "HX-Request", "HX-Target", "HX-Trigger", "HX-Current-URL", "HX-Prompt", "HX-Boosted",
-    "HX-History-Restore-Request", "HX-Trigger-Name", "Accept", "Accept-Language", "Accept-Encoding",
-    "Referer", "Origin", "User-Agent", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host",
-    "X-Real-IP", "X-Request-ID", "X-CSRFToken", "Cookie", "Range", "If-Modified-Since", "If-None-Match",
-    "If-Match", "Last-Event-ID", "Authorization", "Upgrade", "Host", "Sec-Fetch-Site", "TE", "Via",
-]  # fmt: skip
-NUMBERS = ["0", "-1", "1", "2147483648", "9223372036854775807", "9223372036854775808", "9" * 30,
-           "9" * 5000, "1e3", "٣", "1.5", "", "on", "true"]  # fmt: skip
-LINES = ["clouds:\n  a: &a [*a]\n", "clouds: " + "[" * 5000, "a: &a x\nb: *a\n" * 50, "!!python/object:os.system x",
-         "export OS_AUTH_URL=$(id)\n" * 30, "export OS_PASSWORD='\n", "{" * 3000, "clouds: {a: {auth: 3}}",
-         "ssh-ed25519 " + "A" * 9000, "ssh-rsa !!!", "-----BEGIN OPENSSH PRIVATE KEY-----\n", "? \n" * 900,
-         "clouds: {a: {auth: {auth_url: 'http://[::1'}}}", "https://[", "http://\x00", "//", "http://a:99999/",
-         "javascript:alert(1)", "http://127.0.0.1:9/", "https://user:pw@127.0.0.1:9/v3?a#b"]  # fmt: skip
-TYPES = ["application/json", "text/plain", "multipart/form-data", "multipart/form-data; boundary=x",
-         "application/x-www-form-urlencoded; charset=utf-7", "application/x-www-form-urlencoded; charset=none",
-         "image/png", "x", ""]  # fmt: skip
-BODIES = [b"", b"--x\r\n", b"--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n" + b"x" * 5000,
-          b"%ff%fe=%00&a=%", b"=&" * 2000, b"a=1&" * 900, b"{" * 9000, b"\x00" * 900, b"[" * 90_000,
-          json.dumps({"a": "b" * 900}).encode(),
-          b"--x\r\nContent-Disposition: form-data; name=a; filename=\"../../x\x00\"\r\n"
-          b"Content-Transfer-Encoding: base64\r\n\r\n!!!\r\n--x--"]  # fmt: skip
+    "HX-Request",
+    "HX-Target",
+    "HX-Trigger",
+    "HX-Current-URL",
+    "HX-Prompt",
+    "HX-Boosted",
+    "HX-History-Restore-Request",
+    "HX-Trigger-Name",
+    "Accept",
+    "Accept-Language",
+    "Accept-Encoding",
+    "Referer",
+    "Origin",
+    "User-Agent",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Real-IP",
+    "X-Request-ID",
+    "X-CSRFToken",
+    "Cookie",
+    "Range",
+    "If-Modified-Since",
+    "If-None-Match",
+    "If-Match",
+    "Last-Event-ID",
+    "Authorization",
+    "Upgrade",
+    "Host",
+    "Sec-Fetch-Site",
+    "TE",
+    "Via",
+]
+NUMBERS = [
+    "0",
+    "-1",
+    "1",
+    "2147483648",
+    "9223372036854775807",
+    "9223372036854775808",
+    "9" * 30,
+    "9" * 5000,
+    "1e3",
+    "٣",
+    "1.5",
+    "",
+    "on",
+    "true",
+]
+LINES = [
+    "clouds:\n  a: &a [*a]\n",
+    "clouds: " + "[" * 5000,
+    "a: &a x\nb: *a\n" * 50,
+    "!!python/object:os.system x",
+    "export OS_AUTH_URL=$(id)\n" * 30,
+    "export OS_PASSWORD='\n",
+    "{" * 3000,
+    "clouds: {a: {auth: 3}}",
+    "ssh-ed25519 " + "A" * 9000,
+    "ssh-rsa !!!",
+    "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+    "? \n" * 900,
+    "clouds: {a: {auth: {auth_url: 'http://[::1'}}}",
+    "https://[",
+    "http://\x00",
+    "//",
+    "http://a:99999/",
+    "javascript:alert(1)",
+    "http://127.0.0.1:9/",
+    "https://user:pw@127.0.0.1:9/v3?a#b",
+]
+TYPES = [
+    "application/json",
+    "text/plain",
+    "multipart/form-data",
+    "multipart/form-data; boundary=x",
+    "application/x-www-form-urlencoded; charset=utf-7",
+    "application/x-www-form-urlencoded; charset=none",
+    "image/png",
+    "x",
+    "",
+]
+BODIES = [
+    b"",
+    b"--x\r\n",
+    b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n' + b"x" * 5000,
+    b"%ff%fe=%00&a=%",
+    b"=&" * 2000,
+    b"a=1&" * 900,
+    b"{" * 9000,
+    b"\x00" * 900,
+    b"[" * 90_000,
+    json.dumps({"a": "b" * 900}).encode(),
+    b'--x\r\nContent-Disposition: form-data; name=a; filename="../../x\x00"\r\n\r\n!!!\r\n--x--',
+]
 
 
 class Visitor:
@@ -67,7 +184,11 @@ class Visitor:
         if client.cookies:
             session = client.session
             session["account_authentication_methods"] = [
-                {"method": "password", "at": timezone.now().timestamp(), "email": "alice@example.org"}
+                {
+                    "method": "password",
+                    "at": timezone.now().timestamp(),
+                    "email": "alice@example.org",
+                }
             ]
             session.save()
 
@@ -82,9 +203,7 @@ class Visitor:
         with self.found.step(f"{method} {row.address} ({seed})", sent), undone():
             answer = client.generic if "raw" in given else getattr(client, method.lower())
             raw = given.pop("raw", None)
-            told = (
-                answer("POST", path, raw, **given) if raw is not None else answer(path, **given)
-            )
+            told = answer("POST", path, raw, **given) if raw is not None else answer(path, **given)
             text = content(told)
             if told.status_code >= 500 and row.address != "readyz":
                 self.found.wrong(f"{told.status_code} of {method} {row.address}", sent())
@@ -102,7 +221,9 @@ class Visitor:
         path = row.address
         for hole, key in zip(holes, keys, strict=True):
             if not honest:
-                key = self.dice.choice((key, quote(self._word()[:3000].encode(errors="replace"), safe="")))
+                key = self.dice.choice(
+                    (key, quote(self._word()[:3000].encode(errors="replace"), safe=""))
+                )
             path = path.replace(hole, key, 1)
         return f"/{path}", honest
 
@@ -147,7 +268,10 @@ class Visitor:
 
     def _headers(self) -> dict[str, str]:
         chosen = self.dice.sample(HEADERS, self.dice.choice((0, 0, 1, 3)))
-        headers = {name: self._word()[:4000].encode("latin-1", "replace").decode("latin-1") for name in chosen}
+        headers = {
+            name: self._word()[:4000].encode("latin-1", "replace").decode("latin-1")
+            for name in chosen
+        }
         if self.dice.random() < 0.5:
             headers["HX-Request"] = "true"
         return headers
@@ -169,7 +293,7 @@ def lonely(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.timeout(36_000)
-def test_what_no_honest_browser_sends(world: Any, lonely: None, settings: Any) -> None:  # noqa: F811
+def test_what_no_honest_browser_sends(world: Any, lonely: None, settings: Any) -> None:
     import logging
 
     settings.OPEN_SIGN_UP = True

@@ -6,6 +6,8 @@ people's CLIs, workers that die, two workers at once, answers that are lost or c
 """
 
 import os
+import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -35,9 +37,23 @@ from teams.models import AuditEntry, Membership
 from tests.instances import rows
 from tests.instances.test_lifecycle_model import THEM, US, Nova
 
-NETWORK = ["fine", "fine", "fine", "fine", "lost reply", "lost request", "late", "dies before",
-           "dies after", "limited", "refused", "credentials", "unseen", "another password",
-           "twin"]  # fmt: skip
+NETWORK = [
+    "fine",
+    "fine",
+    "fine",
+    "fine",
+    "lost reply",
+    "lost request",
+    "late",
+    "dies before",
+    "dies after",
+    "limited",
+    "refused",
+    "credentials",
+    "unseen",
+    "another password",
+    "twin",
+]
 
 
 class Died(BaseException):
@@ -80,9 +96,10 @@ class Memory:
         told = "novas-own" if password and self.network == "another password" else password
         mine = f"{self.asking}|{told}"
         answers: dict[str, CloudError] = {
-            "limited": Limited(retry_after=3), "credentials": BadCredentials(),
+            "limited": Limited(retry_after=3),
+            "credentials": BadCredentials(),
             "refused": Broken(request_id="req-refused"),
-        }  # fmt: skip
+        }
         if self.network in answers:
             raise answers[self.network]
         if self.network == "dies before":
@@ -118,12 +135,18 @@ class Clock:
 
 def raw_of(nova: Nova, server_id: str) -> dict[str, Any]:
     return {
-        "id": server_id, "name": "web-1", "status": nova.vm_state.upper(),
-        "OS-EXT-STS:vm_state": nova.vm_state, "OS-EXT-STS:task_state": nova.task,
-        "locked": nova.locked, "config_drive": "True", "created": "2026-01-01T00:00:00Z",
-        "OS-SRV-USG:launched_at": "2026-01-01T00:00:00", "flavor": {"ram": 8192},
+        "id": server_id,
+        "name": "web-1",
+        "status": nova.vm_state.upper(),
+        "OS-EXT-STS:vm_state": nova.vm_state,
+        "OS-EXT-STS:task_state": nova.task,
+        "locked": nova.locked,
+        "config_drive": "True",
+        "created": "2026-01-01T00:00:00Z",
+        "OS-SRV-USG:launched_at": "2026-01-01T00:00:00",
+        "flavor": {"ram": 8192},
         "image": {"id": "debian"},
-    }  # fmt: skip
+    }
 
 
 class World(RuleBasedStateMachine):
@@ -147,17 +170,17 @@ class World(RuleBasedStateMachine):
         return Instance.objects.with_panel_data().get(pk=self.instance.pk)
 
     def _try(self, use_case: Any, **given: Any) -> None:
-        try:
+        with suppress(rescue.NotPossible, PermissionDenied):
             use_case(by=self.alice, **given)
-        except (rescue.NotPossible, PermissionDenied):
-            pass
 
     @rule()
     def asks_for_a_rescue(self) -> None:
-        import uuid
-
-        self._try(rescue.start, instance=self._fresh(), image_ref=rows.RESCUE_IMAGE,
-                  idempotency_key=uuid.uuid4())  # fmt: skip
+        self._try(
+            rescue.start,
+            instance=self._fresh(),
+            image_ref=rows.RESCUE_IMAGE,
+            idempotency_key=uuid.uuid4(),
+        )
 
     @rule()
     def asks_for_the_exit(self) -> None:
@@ -215,10 +238,8 @@ class World(RuleBasedStateMachine):
             self.cloud.asking = row.pk
             if network == "twin":
                 self.cloud.meanwhile = lambda row=row: driver.step(row.pk)
-            try:
+            with suppress(Died):
                 driver.step(row.pk)
-            except Died:
-                pass
             self._true_when_ready(row)
         self.cloud.network = "fine"
 
@@ -297,7 +318,9 @@ class World(RuleBasedStateMachine):
             self.rows_are_what_they_may_be()
         assert not self._moves(), list(Rescue.objects.values_list("state", flat=True))
         for row in Rescue.objects.filter(instance=self.instance):
-            acts = list(AuditEntry.objects.filter(details__rescue=str(row.pk)).values_list("act", flat=True))
+            acts = list(
+                AuditEntry.objects.filter(details__rescue=str(row.pk)).values_list("act", flat=True)
+            )
             assert acts.count("rescue.ready") <= 1, acts
             if row.state in LEFT_CLEAN:
                 assert not row.sealed_password
@@ -313,9 +336,7 @@ class World(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(3600)
-def test_whatever_happens_when(
-    teams: Any, alice: Any, monkeypatch: pytest.MonkeyPatch, settings_: None = None
-) -> None:
+def test_whatever_happens_when(teams: Any, alice: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     World.alice, World.patch = alice, monkeypatch
     World.account = rows.account(teams.acme)
     rows.images(World.account)

@@ -501,12 +501,14 @@ def test_which_states_belong_together():
     }
     for group, states in names.items():
         assert getattr(lifecycle, group) == {State(name) for name in states.split()}, group
-    assert lifecycle.RESCUABLE_VM_STATES == {"active", "stopped", "error"}
-    assert lifecycle.GONE_VM_STATES == {"deleted", "soft-delete"}
-    assert lifecycle.EXIT_MARKS == {"rescue", "unrescue"}
+    assert {"active", "stopped", "error"} == lifecycle.RESCUABLE_VM_STATES
+    assert {"deleted", "soft-delete"} == lifecycle.GONE_VM_STATES
+    assert {"rescue", "unrescue"} == lifecycle.EXIT_MARKS
 
 
 NO_TRACE = {"request_id": "req-refused"}
+QUARTER = {"called_at": ago(minutes=15)}
+DONE_AT_ONCE = OURS | {"called_at": ago(minutes=1)}
 LONG_AGO = {"called_at": ago(seconds=26)}
 EDGES = [
     (S.REQUESTED, {"asked_at": ago(minutes=10)}, seen("active"), (S.CALLING, Call.RESCUE, "")),
@@ -520,6 +522,16 @@ EDGES = [
         (S.EXIT_CALLING, Call.UNRESCUE, ""),
     ),
     (S.EXIT_IN_DOUBT, LONG_AGO, seen("active", task="powering-off"), STAY),
+    (S.WAITING, OURS, seen("rescued", HOST_ERROR), to(S.READY)),
+    (S.WAITING, DONE_AT_ONCE, seen("active", act("rescue", **DONE)), STAY),
+    (S.WAITING, OURS | QUARTER, seen("active", act("rescue")), STAY),
+    (S.WAITING, OURS | QUARTER, seen("active", act("rescue", host_started_at=NOW), task="x"), STAY),
+    (S.EXIT_WAITING, OURS | QUARTER, seen("rescued", OUR_EXIT), STAY),
+    (S.EXIT_WAITING, OURS, seen("active", OUR_EXIT, task="unrescuing"), STAY),
+    (S.EXIT_WAITING, OURS, seen("error", OUR_EXIT, task="unrescuing"), STAY),
+    (S.EXIT_WAITING, OURS, seen("rescued", EXIT_FAILED, task="deleting"), STAY),
+    (S.REBOOT_WAITING, OURS | QUARTER, seen("error", act("reboot"), task="rebooting_hard"), STAY),
+    (S.REBOOT_WAITING, OURS, seen("active", act("reboot"), task="rebooting_hard"), STAY),
     (S.REBOOT_REQUESTED, {}, seen("active", task="rebooting_hard"), STAY),
     (S.REBOOT_IN_DOUBT, LONG_AGO, seen("active", task="rebooting_hard"), STAY),
 ]

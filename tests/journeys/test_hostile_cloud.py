@@ -19,8 +19,7 @@ from playwright.sync_api import Browser, Page
 
 from instances import choices, consoles, inventory, rescue, tasks
 from instances.bulk import asked
-from instances.models import CloudMirror, Image, Instance, Job, Rescue
-from instances.models.clock import now
+from instances.models import CloudMirror, Image, Instance, Rescue
 from tests.fuzz.costume import Costume
 from tests.fuzz.front import Front, before
 from tests.fuzz.rounds import rounds
@@ -45,7 +44,7 @@ TOO_WIDE = """() => {
     if (getComputedStyle(p).overflowX !== "visible") return true; return false; };
   const found = [...document.body.querySelectorAll("*")].filter((e) => e.checkVisibility()
     && e.getBoundingClientRect().right > innerWidth + 1 && !held(e));
-  const wide = document.documentElement.scrollWidth > innerWidth ? ["the page scrolls sideways"] : [];
+  const wide = document.documentElement.scrollWidth > innerWidth ? ["it scrolls sideways"] : [];
   return wide.concat(found.slice(0, 3).map((e) => e.outerHTML.slice(0, 300)));
 }"""
 
@@ -158,24 +157,45 @@ def _paths(account: Any, alice: Any) -> list[str]:  # noqa: F811
         offered = [image for image in choices.picker_for(one).choices if image.suitable]
         with suppress(rescue.NotPossible):
             asked_for = offered[one.pk % len(offered)].ref
-            row = rescue.start(instance=one, image_ref=asked_for, by=alice, idempotency_key=uuid.uuid4(), reason=one.name[:300])
+            row = rescue.start(
+                instance=one,
+                image_ref=asked_for,
+                by=alice,
+                idempotency_key=uuid.uuid4(),
+                reason=one.name[:300],
+            )
             drive(row, steps=6)
             Rescue.objects.filter(pk=row.pk).update(failure_text=one.fault or one.name)
             rows.machine(row)
             job = rows.job(row, "planned", alice)
-            paths += [f"/rescues/{row.pk}", f"/rescues/{row.pk}/machine", f"/rescues/{row.pk}/jobs/{job.pk}",
-                      f"/rescues/{row.pk}/repairs/ssh_key", f"/rescues/{row.pk}/terminal", f"/instances/{one.pk}/exit"]  # fmt: skip
+            paths += [
+                f"/rescues/{row.pk}",
+                f"/rescues/{row.pk}/machine",
+                f"/rescues/{row.pk}/jobs/{job.pk}",
+                f"/rescues/{row.pk}/repairs/ssh_key",
+                f"/rescues/{row.pk}/terminal",
+                f"/instances/{one.pk}/exit",
+            ]
         tasks.read_history(one.pk)
         reading = consoles.ask(instance=Instance.objects.get(pk=one.pk), by=alice)
         if reading:
             tasks.diagnose(reading.pk)
-        paths += [f"/instances/{one.pk}/{what}" for what in ("history", "console", "by-hand", "by-hand/boot")]
+        paths += [
+            f"/instances/{one.pk}/{what}"
+            for what in ("history", "console", "by-hand", "by-hand/boot")
+        ]
     drafted = asked.draft(kind="start", chosen=Instance.objects.filter(account=account), by=alice)
     CloudMirror.objects.filter(account=account).update(problem="")
-    return paths + [
-        f"/batches/{drafted.pk}", f"/teams/{team}/batches", f"/teams/{team}/rescues", f"/teams/{team}/trail",
-        f"/teams/{team}/clouds", f"/teams/{team}/clouds/{account.pk}", "/account/sessions",
-    ]  # fmt: skip
+    return [
+        *paths,
+        f"/batches/{drafted.pk}",
+        f"/teams/{team}/batches",
+        f"/teams/{team}/rescues",
+        f"/teams/{team}/trail",
+        f"/teams/{team}/clouds",
+        f"/teams/{team}/clouds/{account.pk}",
+        "/account/sessions",
+    ]
 
 
 @pytest.mark.timeout(36_000)
@@ -187,7 +207,9 @@ def test_nothing_that_a_cloud_says_runs_or_breaks_a_page(
     client.force_login(alice)
     session = client.cookies[ours.SESSION_COOKIE_NAME].value
     context = browser.new_context(base_url=live_server.url)
-    context.add_cookies([{"name": ours.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}])
+    context.add_cookies(
+        [{"name": ours.SESSION_COOKIE_NAME, "value": session, "url": live_server.url}]
+    )
     eyes = Eyes(context.new_page(), live_server.url)
     for turn, _seed in enumerate(rounds(at_least=1)):
         paths = hostile(turn)

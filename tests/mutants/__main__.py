@@ -15,12 +15,15 @@ from tests.services import ROOT
 
 #: a module and the tests that are quick and about it
 MODULES = {
-    "lifecycle": ("instances/lifecycle.py", "instances/test_lifecycle.py instances/test_lifecycle_model.py"),
+    "lifecycle": (
+        "instances/lifecycle.py",
+        "instances/test_lifecycle.py instances/test_lifecycle_model.py",
+    ),
     "driver": ("instances/driver.py", "instances/test_driver.py instances/test_driver_model.py"),
     "rescue": ("instances/rescue.py", "instances/test_rescue.py instances/test_views_rescue.py"),
     "permissions": ("teams/permissions.py", "teams/test_teams.py instances/test_team_decides.py"),
     "gates": ("teams/gates.py", "teams/test_views.py teams/test_teams.py"),
-}  # fmt: skip
+}
 
 
 def hunt(name: str) -> int:

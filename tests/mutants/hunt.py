@@ -22,8 +22,20 @@ from _pytest.runner import runtestprotocol
 from tests.mutants.mutate import Mutant, mutants
 from tests.services import ROOT
 
-OPTIONS = ["-q", "-p", "no:rerunfailures", "-p", "no:cacheprovider", "-p", "no:randomly",
-           "--timeout=60", "-o", "timeout_func_only=true", "-W", "ignore"]  # fmt: skip
+OPTIONS = [
+    "-q",
+    "-p",
+    "no:rerunfailures",
+    "-p",
+    "no:cacheprovider",
+    "-p",
+    "no:randomly",
+    "--timeout=60",
+    "-o",
+    "timeout_func_only=true",
+    "-W",
+    "ignore",
+]
 
 
 def quick_models() -> None:
@@ -45,7 +57,8 @@ class Hunt:
         through = self._learn(session)
         lines = os.environ.get("MUTANT_LINES", "")
         only = range(*map(int, lines.split("-"))) if lines else None
-        for self.number, mutant in enumerate(mutants(self.path.read_text())):
+        for number, mutant in enumerate(mutants(self.path.read_text())):
+            self.number = number
             if only and mutant.line not in only:
                 continue
             self.tried += 1
@@ -78,9 +91,10 @@ class Hunt:
             return _killed_at_import(self.path, self.number, self.tests)
         new = _codes(compile(mutant.tree, str(self.path), "exec"))
         olds = [
-            (one, one.__code__) for one in gc.get_objects()
+            (one, one.__code__)
+            for one in gc.get_objects()
             if isinstance(one, FunctionType) and one.__code__.co_filename == str(self.path)
-        ]  # fmt: skip
+        ]
         try:
             for one, old in olds:
                 fresh = new.get((old.co_qualname, old.co_firstlineno))
@@ -90,7 +104,8 @@ class Hunt:
             return _killed_at_import(self.path, self.number, self.tests)
         try:
             return any(
-                any(report.failed for report in _run(session, item)) for item in through.get(name, ())
+                any(report.failed for report in _run(session, item))
+                for item in through.get(name, ())
             )
         finally:
             for one, old in olds:
@@ -129,7 +144,16 @@ def _functions(path: Path) -> dict[str, set[int]]:
 
 def _killed_at_import(path: Path, number: int, tests: list[str]) -> bool:
     module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    command = [sys.executable, "-m", "pytest", "-x", *OPTIONS, "-p", "tests.mutants.at_import", *tests]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-x",
+        *OPTIONS,
+        "-p",
+        "tests.mutants.at_import",
+        *tests,
+    ]
     environment = os.environ | {"MUTANT": f"{module}:{number}"}
     for name in ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "ENCRYPTION_KEYS", "DATABASE_URL"):
         environment.pop(name, None)

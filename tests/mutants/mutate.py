@@ -12,6 +12,8 @@ SWAPS: dict[type[ast.AST], type[ast.AST]] = {
     ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.BitOr: ast.BitAnd,
     ast.BitAnd: ast.BitOr,
 }  # fmt: skip
+#: a condition of these kinds is changed by itself
+JUDGED = (ast.Compare, ast.BoolOp, ast.UnaryOp)
 #: what only words a sentence or a log is left alone
 WORDS = {"_", "gettext", "gettext_lazy", "format_lazy", "warning", "info", "debug"}
 
@@ -42,7 +44,10 @@ def _said(node: ast.AST) -> str:
 
 def _places(node: ast.AST, function: str) -> Iterator[tuple[ast.expr | ast.stmt, str]]:
     """Walk what may be changed, with the innermost function it is in."""
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in WORDS:
+    if (
+        isinstance(node, ast.Call)
+        and getattr(node.func, "attr", getattr(node.func, "id", "")) in WORDS
+    ):
         return
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return  # a docstring
@@ -62,27 +67,39 @@ def _places(node: ast.AST, function: str) -> Iterator[tuple[ast.expr | ast.stmt,
 
 
 def _variants(node: ast.AST) -> Iterator[ast.AST]:
+    yield from _other_values(node)
+    yield from _other_ways(node)
+
+
+def _other_values(node: ast.AST) -> Iterator[ast.AST]:
     match node:
         case ast.Compare(ops=[op]) if type(op) in SWAPS:
             yield ast.Compare(node.left, [SWAPS[type(op)]()], node.comparators)
         case ast.BoolOp(op, values):
             yield ast.BoolOp(SWAPS[type(op)](), values)
-            for n in range(len(values)):  # without one of its parts
-                rest = values[:n] + values[n + 1 :]
+            for rest in _without_one(values):
                 yield rest[0] if len(rest) == 1 else ast.BoolOp(op, rest)
         case ast.BinOp(left, op, right) if type(op) in SWAPS:
             yield ast.BinOp(left, SWAPS[type(op)](), right)
-        case ast.UnaryOp(ast.Not(), operand):
-            yield operand
         case ast.Constant(bool() as value):
             yield ast.Constant(not value)
         case ast.Constant(int() | float() as value):
             yield ast.Constant(value + 1)
         case ast.Constant(str() as value) if value:
             yield ast.Constant(f"{value}X")
-        case ast.Attribute(ast.Name("State" | "Right" | "Role" | "Call" | "S"), name) if name.isupper():
+        case ast.Set(elts) if len(elts) > 1:
+            yield from (ast.Set(rest) for rest in _without_one(elts))
+        case ast.Tuple(elts, ast.Load()) if len(elts) > 1:
+            yield from (ast.Tuple(rest, ast.Load()) for rest in _without_one(elts))
+
+
+def _other_ways(node: ast.AST) -> Iterator[ast.AST]:
+    match node:
+        case ast.UnaryOp(ast.Not(), operand):
+            yield operand
+        case ast.Attribute(ast.Name("State" | "Right" | "Role" | "Call"), name) if name.isupper():
             yield ast.Constant(f"not {name}")
-        case ast.If(test, body, orelse) if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp):
+        case ast.If(test, body, orelse) if not isinstance(test, JUDGED):
             yield ast.If(ast.UnaryOp(ast.Not(), test), body, orelse)
         case ast.IfExp(test, body, orelse):
             yield ast.IfExp(ast.UnaryOp(ast.Not(), test), body, orelse)
@@ -90,9 +107,11 @@ def _variants(node: ast.AST) -> Iterator[ast.AST]:
             yield ast.Return(ast.Constant(None))
         case ast.Expr(ast.Call()) | ast.AugAssign() | ast.Raise():
             yield ast.Pass()
-        case ast.Set(elts) | ast.Tuple(elts, ast.Load()) if len(elts) > 1:
-            for n in range(len(elts)):
-                yield type(node)(elts[:n] + elts[n + 1 :], *([ast.Load()] if isinstance(node, ast.Tuple) else []))
+
+
+def _without_one(parts: list[ast.expr]) -> Iterator[list[ast.expr]]:
+    for n in range(len(parts)):
+        yield parts[:n] + parts[n + 1 :]
 
 
 class _Put(ast.NodeTransformer):
