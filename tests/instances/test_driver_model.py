@@ -312,9 +312,9 @@ class World(RuleBasedStateMachine):
                 break
             if self.nova.job:
                 self.nova.work("well")
-            self.a_worker_steps("fine")
-            self.the_synchroniser_reads()
             self.time_passes(6)
+            self.the_synchroniser_reads()
+            self.a_worker_steps("fine")
             self.rows_are_what_they_may_be()
         assert not self._moves(), list(Rescue.objects.values_list("state", flat=True))
         for row in Rescue.objects.filter(instance=self.instance):
@@ -345,7 +345,7 @@ def test_whatever_happens_when(teams: Any, alice: Any, monkeypatch: pytest.Monke
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         World,
         settings=settings(
-            max_examples=int(os.environ.get("MODEL_EXAMPLES", "20")),
+            max_examples=int(os.environ.get("MODEL_EXAMPLES", "12")),
             stateful_step_count=30,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -508,6 +508,8 @@ def test_which_states_belong_together():
 
 NO_TRACE = {"request_id": "req-refused"}
 QUARTER = {"called_at": ago(minutes=15)}
+THEIRS_SINCE = act("rescue", "req-4", THEM)
+TWO_MINUTES = OURS | {"called_at": ago(minutes=2)}
 DONE_AT_ONCE = OURS | {"called_at": ago(minutes=1)}
 LONG_AGO = {"called_at": ago(seconds=26)}
 EDGES = [
@@ -525,8 +527,11 @@ EDGES = [
     (S.WAITING, OURS, seen("rescued", HOST_ERROR), to(S.READY)),
     (S.WAITING, DONE_AT_ONCE, seen("active", act("rescue", **DONE)), STAY),
     (S.WAITING, OURS | QUARTER, seen("active", act("rescue")), STAY),
+    (S.WAITING, TWO_MINUTES, seen("active", act("rescue", host_started_at=NOW)), STAY),
     (S.WAITING, OURS | QUARTER, seen("active", act("rescue", host_started_at=NOW), task="x"), STAY),
     (S.EXIT_WAITING, OURS | QUARTER, seen("rescued", OUR_EXIT), STAY),
+    (S.EXIT_WAITING, OURS, seen("rescued"), STAY),
+    (S.EXIT_WAITING, OURS, seen("rescued", THEIRS_SINCE, OUR_EXIT, task="unrescuing"), STAY),
     (S.EXIT_WAITING, OURS, seen("active", OUR_EXIT, task="unrescuing"), STAY),
     (S.EXIT_WAITING, OURS, seen("error", OUR_EXIT, task="unrescuing"), STAY),
     (S.EXIT_WAITING, OURS, seen("rescued", EXIT_FAILED, task="deleting"), STAY),
