@@ -506,6 +506,7 @@ def test_which_states_belong_together():
     assert {"rescue", "unrescue"} == lifecycle.EXIT_MARKS
 
 
+SILENT = (None, None, "host_silent")
 NO_TRACE = {"request_id": "req-refused"}
 QUARTER = {"called_at": ago(minutes=15)}
 THEIRS_SINCE = act("rescue", "req-4", THEM)
@@ -526,10 +527,10 @@ EDGES = [
     (S.EXIT_IN_DOUBT, LONG_AGO, seen("active", task="powering-off"), STAY),
     (S.WAITING, OURS, seen("rescued", HOST_ERROR), to(S.READY)),
     (S.WAITING, DONE_AT_ONCE, seen("active", act("rescue", **DONE)), STAY),
-    (S.WAITING, OURS | QUARTER, seen("active", act("rescue")), STAY),
+    (S.WAITING, OURS | QUARTER, seen("active", act("rescue")), SILENT),
     (S.WAITING, TWO_MINUTES, seen("active", act("rescue", host_started_at=NOW)), STAY),
     (S.WAITING, OURS | QUARTER, seen("active", act("rescue", host_started_at=NOW), task="x"), STAY),
-    (S.EXIT_WAITING, OURS | QUARTER, seen("rescued", OUR_EXIT), STAY),
+    (S.EXIT_WAITING, OURS | QUARTER, seen("rescued", OUR_EXIT), SILENT),
     (S.EXIT_WAITING, OURS, seen("rescued"), STAY),
     (S.EXIT_WAITING, OURS, seen("rescued", THEIRS_SINCE, OUR_EXIT, task="unrescuing"), STAY),
     (S.EXIT_WAITING, OURS, seen("active", OUR_EXIT, task="unrescuing"), STAY),
