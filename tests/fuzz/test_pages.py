@@ -292,6 +292,7 @@ def lonely(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "getaddrinfo", here_only)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(36_000)
 def test_what_no_honest_browser_sends(world: Any, lonely: None, settings: Any) -> None:
     import logging
