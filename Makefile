@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages rescue-image rescue-image-test messages lock licences sbom audit clean
+.PHONY: help frontend demo test check bench lab-test journeys pages fuzz rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 
 pages: $(VENV)/.dev ## look at every page in both languages, light and dark, phone and desk (SHOTS= keeps pictures)
 	$(RUN) -m pytest -m pages -n 0 tests/journeys
+
+fuzz: $(VENV)/.dev ## send anything from clouds, machines and browsers (FUZZ_MINUTES= for each part, FUZZ_SEED=)
+	$(RUN) -m tests.fuzz
 
 rescue-image: ## build the rescue image, as root on Debian (FRESH=1: anew, with today's packages)
 	@rescue-image/build

@@ -25,8 +25,17 @@ from instances.cloud.errors import (
     Silent,
     TooOld,
     checked,
+    request_id_of,
 )
-from instances.cloud.facts import Accepted, Image, Server, act_from, image_from, server_from
+from instances.cloud.facts import (
+    Accepted,
+    Image,
+    Server,
+    act_from,
+    image_from,
+    password_from,
+    server_from,
+)
 from instances.cloud.guard import Patience, guarded_session
 from instances.cloud.listing import PAGE, Page
 from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
@@ -287,7 +296,7 @@ class Cloud:
         """Ask Nova to rescue a server; 200 only means accepted."""
         asked = {"rescue": {"adminPass": password, "rescue_image_ref": image_ref}}
         answer = self._act(server_id, asked)
-        return Accepted(answer.request_id, str(answer.body.get("adminPass") or ""))
+        return Accepted(answer.request_id, password_from(answer.body.get("adminPass")))
 
     def unrescue(self, server_id: str) -> Accepted:
         """Ask Nova to end a rescue."""
@@ -351,7 +360,7 @@ class Cloud:
             **ONCE,
             log=False,  # at DEBUG keystoneauth prints bodies: the password, its hash
         )
-        return _Answer(checked(response), response.headers.get("x-openstack-request-id", ""))
+        return _Answer(checked(response), request_id_of(response))
 
 
 def authorities() -> str | bool:

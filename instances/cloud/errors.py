@@ -4,6 +4,8 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from instances.cloud.facts import text_of
+
 
 class CloudError(Exception):
     """The cloud did not do what was asked. ``str()`` is the cloud's own sentence, never a secret.
@@ -113,18 +115,23 @@ def checked(response: Any) -> dict[str, Any]:
         kind = Broken  # a proxy's 404 says nothing of the server
     raise kind(
         _sentence(response),
-        request_id=response.headers.get("x-openstack-request-id", ""),
+        request_id=request_id_of(response),
         retry_after=_seconds(response.headers.get("Retry-After", "")),
         status=response.status_code,
     )
+
+
+def request_id_of(response: Any) -> str:
+    """Return the id under which the cloud knows what was asked, as long as a column holds."""
+    return text_of(response.headers.get("x-openstack-request-id"), 64)
 
 
 def _sentence(response: Any) -> str:
     """Take Nova's own words out of ``{"badRequest": {"message": ...}}``."""
     try:
         (fault,) = response.json().values()
-        return str(fault["message"])[:500]
-    except (ValueError, TypeError, KeyError, AttributeError):
+        return text_of(fault["message"], 500)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return f"HTTP {response.status_code}"
 
 

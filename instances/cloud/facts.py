@@ -72,6 +72,7 @@ class Accepted:
     password: str = ""
 
 
+LONGEST_PASSWORD = 255  # as Nova's schema has it for what is given to it
 MOST = 2**31 - 1  # what a database's integer holds
 
 
@@ -126,6 +127,12 @@ def _id(raw: Any) -> str:
     if not isinstance(raw, str) or not raw or len(raw) > 64 or not raw.isprintable():
         raise ValueError("not an id")
     return raw
+
+
+def password_from(raw: Any) -> str:
+    """Read the password that Nova answered with; "" for what nobody could type in."""
+    fits = isinstance(raw, str) and len(raw) <= LONGEST_PASSWORD and raw.isprintable()
+    return raw if fits else ""
 
 
 def _addresses(networks: dict[str, Any]) -> list[dict[str, Any]]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import template
+from django.core.exceptions import TooManyFieldsSent
+from django.http import HttpRequest
 from django.template.context import RequestContext
 from django.urls import reverse
 from django.utils.html import format_html
@@ -37,8 +39,16 @@ def switcher(context: RequestContext) -> Switcher:
     mine = list(Team.objects.of(request.user).order_by("name"))
     match = request.resolver_match
     of_a_team = match is not None and match.route.startswith("teams/<int:pk>/")
-    asked = str(match.kwargs["pk"]) if of_a_team else request.GET.get("team", "")
+    asked = str(match.kwargs["pk"]) if of_a_team else _team_in_query(request)
     return Switcher(mine, next((team for team in mine if str(team.pk) == asked), None))
+
+
+def _team_in_query(request: HttpRequest) -> str:
+    """Read the team that the address names; the page that says "too many fields" has a head too."""
+    try:
+        return request.GET.get("team", "")
+    except TooManyFieldsSent:
+        return ""
 
 
 @register.simple_tag(takes_context=True)

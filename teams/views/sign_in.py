@@ -113,9 +113,10 @@ def _cast() -> list[tuple[str, str]]:
 
 
 def where_to(request: HttpRequest) -> str:
-    """Return where to go afterwards, if it is a place of ours."""
+    """Return where to go afterwards, if it is the path of a place of ours."""
     wanted = request.POST.get("next") or request.GET.get("next") or ""
-    ours = url_has_allowed_host_and_scheme(
+    # Django takes what has no slash for the name of a view.
+    ours = wanted.startswith("/") and url_has_allowed_host_and_scheme(
         wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return wanted if ours else resolve_url(settings.LOGIN_REDIRECT_URL)

@@ -148,6 +148,23 @@ def test_a_strange_retry_after(fake, header):
     assert (caught.value.kind, caught.value.retry_after) == ("limited", 0)
 
 
+@pytest.mark.parametrize("password", [["x"], {"a": 1}, 7, True, "x" * 256, "a\x00b", "a\nb", ""])
+def test_what_nobody_could_type_in_is_not_taken_for_a_password(fake, password):
+    fake.answer(ACTION, 200, {"adminPass": password})
+    assert opened(fake).rescue("s-1", image_ref="i", password="p").password == ""
+
+
+def test_an_endless_request_id_is_cut_to_what_a_column_holds(fake):
+    endless = {"x-openstack-request-id": "r" * 5000}
+    fake.answer(ACTION, 200, {"adminPass": "other"}, endless)
+    told = opened(fake).rescue("s-1", image_ref="i", password="p")
+    assert (told.request_id, told.password) == ("r" * 64, "other")
+    fake.answer(ACTION, 409, nova_says("busy"), endless)
+    with pytest.raises(CloudError) as caught:
+        opened(fake).unrescue("s-1")
+    assert caught.value.request_id == "r" * 64
+
+
 def test_nobody_puts_us_off_for_ever(fake):
     fake.answer(ACTION, 429, nova_says("slow down"), {"Retry-After": "9" * 40})
     with pytest.raises(CloudError) as caught:

@@ -486,3 +486,95 @@ def test_the_call_of_an_unknown_id_is_the_first_of_ours_since():
     assert lifecycle.new_action(row, shown, "rescue") == mine[-1]
     assert lifecycle.new_action(replace(row, request_id="req-5"), shown, "rescue") == theirs[0]
     assert lifecycle.new_action(replace(row, request_id="req-9"), shown, "rescue") is None
+
+
+def test_which_states_belong_together():
+    """What the driver, the pages and the sweeper ask a state for."""
+    names = {
+        "STARTING": "REQUESTED CALLING IN_DOUBT WAITING STUCK",
+        "IN_RESCUE": "READY EXTERNAL",
+        "BROKEN": "FAILED_BROKEN EXIT_BROKEN",
+        "KEPT_AFTER_END": "FAILED_BROKEN EXIT_BROKEN RECOVERED",
+        "LEFT_CLEAN": "CLOSED ENDED_OUTSIDE ENDED_BY_CLOUD GONE",
+        "SETTLED": "CLOSED CANCELLED DENIED EXPIRED REFUSED LOST_RACE FAILED_CLEAN FAILED_BROKEN"
+        " EXIT_BROKEN RECOVERED ENDED_OUTSIDE ENDED_BY_CLOUD GONE",
+    }
+    for group, states in names.items():
+        assert getattr(lifecycle, group) == {State(name) for name in states.split()}, group
+    assert {"active", "stopped", "error"} == lifecycle.RESCUABLE_VM_STATES
+    assert {"deleted", "soft-delete"} == lifecycle.GONE_VM_STATES
+    assert {"rescue", "unrescue"} == lifecycle.EXIT_MARKS
+
+
+SILENT = (None, None, "host_silent")
+NO_TRACE = {"request_id": "req-refused"}
+QUARTER = {"called_at": ago(minutes=15)}
+THEIRS_SINCE = act("rescue", "req-4", THEM)
+TWO_MINUTES = OURS | {"called_at": ago(minutes=2)}
+DONE_AT_ONCE = OURS | {"called_at": ago(minutes=1)}
+LONG_AGO = {"called_at": ago(seconds=26)}
+EDGES = [
+    (S.REQUESTED, {"asked_at": ago(minutes=10)}, seen("active"), (S.CALLING, Call.RESCUE, "")),
+    (S.IN_DOUBT, NO_TRACE, seen("rescued", act("rescue", "req-9", THEM)), to(S.LOST_RACE)),
+    (S.IN_DOUBT, NO_TRACE, seen("active", task="rescuing"), to(S.LOST_RACE)),
+    (S.IN_DOUBT, {"called_at": ago(seconds=25)}, seen("active"), (S.CALLING, Call.RESCUE, "")),
+    (
+        S.EXIT_IN_DOUBT,
+        NO_TRACE | LONG_AGO,
+        seen("rescued"),
+        (S.EXIT_CALLING, Call.UNRESCUE, ""),
+    ),
+    (S.EXIT_IN_DOUBT, LONG_AGO, seen("active", task="powering-off"), STAY),
+    (S.WAITING, OURS, seen("rescued", HOST_ERROR), to(S.READY)),
+    (S.WAITING, DONE_AT_ONCE, seen("active", act("rescue", **DONE)), STAY),
+    (S.WAITING, OURS | QUARTER, seen("active", act("rescue")), SILENT),
+    (S.WAITING, TWO_MINUTES, seen("active", act("rescue", host_started_at=NOW)), STAY),
+    (S.WAITING, OURS | QUARTER, seen("active", act("rescue", host_started_at=NOW), task="x"), STAY),
+    (S.EXIT_WAITING, OURS | QUARTER, seen("rescued", OUR_EXIT), SILENT),
+    (S.EXIT_WAITING, OURS, seen("rescued"), STAY),
+    (S.EXIT_WAITING, OURS, seen("rescued", THEIRS_SINCE, OUR_EXIT, task="unrescuing"), STAY),
+    (S.EXIT_WAITING, OURS, seen("active", OUR_EXIT, task="unrescuing"), STAY),
+    (S.EXIT_WAITING, OURS, seen("error", OUR_EXIT, task="unrescuing"), STAY),
+    (S.EXIT_WAITING, OURS, seen("rescued", EXIT_FAILED, task="deleting"), STAY),
+    (S.REBOOT_WAITING, OURS | QUARTER, seen("error", act("reboot"), task="rebooting_hard"), STAY),
+    (S.REBOOT_WAITING, OURS, seen("active", act("reboot"), task="rebooting_hard"), STAY),
+    (S.REBOOT_REQUESTED, {}, seen("active", task="rebooting_hard"), STAY),
+    (S.REBOOT_IN_DOUBT, LONG_AGO, seen("active", task="rebooting_hard"), STAY),
+]
+
+
+@pytest.mark.parametrize(("state", "row", "shown", "expected"), EDGES)
+def test_the_edges_of_the_rules(state, row, shown, expected):
+    """Each of these is what one small change to the rules would get wrong, and nothing else."""
+    move = decide(case(state, **row), shown)
+    assert (move.to, move.call, move.reason) == expected
+
+
+def test_a_calls_action_is_known_by_action_and_id():
+    def found(*acts, **row):
+        return lifecycle.new_action(case(S.IN_DOUBT, **row), seen("active", *acts), "rescue")
+
+    assert found(act("stop", "req-1"), request_id="req-1") is None
+    assert found(act("rescue", ""), baseline=frozenset({""})) is None
+    ours, theirs = act("rescue", "req-2"), act("rescue", "req-1", THEM)
+    assert found(ours, theirs) == ours
+    assert found(theirs) == theirs
+
+
+def test_how_soon_it_is_looked_at_again():
+    looks = [
+        (S.CALLING, {}, seen("active"), 0),
+        (S.EXIT_REQUESTED, {}, seen("rescued", task="deleting"), 1),
+        (S.REBOOT_REQUESTED, {}, seen("error", task="deleting"), 1),
+        (S.IN_DOUBT, {}, seen("active", act("rescue", "req-9", THEM), task="rescuing"), 1),
+        (S.IN_DOUBT, {}, seen("active"), 1),
+        (S.REBOOT_WAITING, {}, seen("error", task="rebooting_hard"), 1),
+        (S.READY, {}, seen("rescued", task="unrescuing"), 1),
+        (S.READY, {}, seen("active", task="powering-off"), 1),
+        (S.READY, {}, seen("rescued"), None),
+    ]
+    for state, row, shown, seconds in looks:
+        assert decide(case(state, **row), shown).wait == seconds, (state, shown)
+    for phase in PHASES:
+        for answer, wait in (("accepted", 0.5), ("silent", 0.5), ("limited", 10)):
+            assert after_call(phase, answer, case(phase.calling)).wait == wait

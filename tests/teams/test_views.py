@@ -82,3 +82,20 @@ def test_the_cast_is_shown_in_the_demo_only(client: Client, db: None, settings: 
 def test_strangers_leave_no_session(client: Client, db: None) -> None:
     client.get("/sign-in")
     assert "session" not in client.cookies
+
+
+def test_what_is_no_path_is_nowhere_to_go(client: Client, alice: Any) -> None:
+    """Django would take it for the name of a view, and fail."""
+    assert enter(client, next="1").headers["Location"] == "/"
+    for wanted in ("1", "instances:list", "teams.views.sign_in", "http://testserver/teams"):
+        assert client.get("/sign-in", {"next": wanted}).headers["Location"] == "/", wanted
+    assert client.get("/sign-in", {"next": "/teams"}).headers["Location"] == "/teams"
+
+
+def test_too_many_fields_in_an_address_are_refused_in_words(client: Client, alice: Any) -> None:
+    client.force_login(alice)
+    many = "&".join(f"a{n}=1" for n in range(1100))
+    for path, status in (("/", 400), ("/account/sessions", 200)):  # which reads none of them
+        page = client.get(f"{path}?{many}")
+        assert page.status_code == status, path
+        assert ("What was sent is too large" in page.content.decode()) == (status == 400)

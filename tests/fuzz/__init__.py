@@ -1,0 +1,1 @@
+"""Answers, forms and names that no honest cloud, machine or browser sends."""
