@@ -147,7 +147,7 @@ def queues(link: redis.Redis) -> Iterator[Metric]:
     for queue in QUEUES:
         # What may wait lies in a list of its own, as kombu names it.
         lists = (queue, f"{queue}\x06\x16{LATER}")
-        length.add_metric([queue], sum(int(link.llen(name)) for name in lists))  # type: ignore[arg-type]
+        length.add_metric([queue], sum(int(link.llen(name)) for name in lists))
         age.add_metric([queue], max(_waited(link.lindex(name, -1)) for name in lists))
     yield from (length, age)
     unacked: Any = link.hlen("unacked")
