@@ -1,0 +1,119 @@
+"""``make chaos``: break everything while machines are rescued and left, and count what was lost.
+
+CHAOS_MINUTES (3), CHAOS_SEED (by the clock), CHAOS_WITHOUT (a guard to take out: the run has to
+fail), CHAOS_KILLS (a second: 0.6), CHAOS_SERVERS (48+4), CHAOS_KEEP (a folder that stays).
+"""
+
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from tests.chaos import ending, judge, world
+from tests.chaos.owners import Browser, Machine, Play
+from tests.chaos.stage import Stage
+from tests.chaos.weather import Weather
+
+ZEROS = (
+    "lost password", "wrong password", "second accepted rescue", "wrong final state",
+    "open operation", "secret in clear", "audit trail broken", "mirror unlike the cloud",
+)  # fmt: skip
+
+
+def run(stage: Stage, seconds: float, kills: float) -> dict[str, Any]:
+    """Play, end the trouble, verify; return the figures."""
+    from democloud.seed_demo import user_id
+
+    stage.open()
+    judge.OURS |= {user_id("alice"), user_id("mallory")}
+    stage.control("PUT", "knobs", {"rescue_seconds": 1, "unrescue_seconds": 0.7, "outage_seconds": 3})
+    given = world.prepare(stage)
+    stage.run()
+    play = Play(stage, world.Rows(stage.postgres.url), given["image"])
+    machines = []
+    for person, instances in given["people"].items():
+        browser = Browser(play, person)
+        browser.sign_in()
+        machines += [Machine(play, browser, one) for one in instances]
+    play.troubled = {machine.server_id for machine in machines[::5]}
+    weather = Weather(play, kills, only_kills=bool(os.environ.get("CHAOS_ONLY_KILLS")))
+    began = time.monotonic()
+    for machine in machines:
+        machine.start()
+    weather.start()
+    while time.monotonic() - began < seconds and not _failed(play):
+        time.sleep(1)
+        play.heard += _redis(stage)
+    settled = ending.settle(play, machines, weather.stop())
+    ending.mirror(play)
+    looked = ending.secrets(play)
+    told = ending.audit(play)
+    play.rows.on = False
+    return {
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "kills": sum(stage.kills.values()),
+        "kinds of kill": dict(sorted(stage.kills.items())),
+        "other faults": dict(sorted(weather.happened.items())),
+        "process starts": stage.starts,
+        "rescue and exit pairs": play.pairs,
+        "all ends": dict(play.ends),
+        "seconds a pair, median": round(median(play.took), 1) if play.took else None,
+        "passwords tried on the machine": play.tried,
+        "answers to the owners": dict(play.answers),
+        "settled after the last fault, seconds": round(settled, 1),
+        "megabytes searched for secrets": round(looked / 1e6, 1),
+        "audit trail": told,
+        "zeros": {name: sum(one.kind == name for one in play.wrongs) for name in ZEROS},
+        "wrongs": play.wrongs,
+    }
+
+
+def _failed(play: Play) -> bool:
+    """A run that has failed twenty times over need not go on."""
+    return len(play.wrongs) >= 20
+
+
+def _redis(stage: Stage) -> list[bytes]:
+    return []
+
+
+def story_of(wrong: judge.Wrong) -> str:
+    """Tell what happened to an operation, as the row and the cloud have it."""
+    lines = [f"{wrong.kind}: {wrong.text}"]
+    if story := wrong.story:
+        row = {name: str(value) for name, value in story.row.items()}
+        lines += [f"  {story.name} server {story.server_id} rescue {story.rescue_id}"]
+        lines += [f"  row: {json.dumps(row)}"]
+        lines += [f"  cloud: {json.dumps(one)}" for one in story.seen[-12:]]
+    return "\n".join(lines)
+
+
+def main() -> int:
+    """Read what is wanted, run, print."""
+    wanted = os.environ.get
+    seed = int(wanted("CHAOS_SEED") or time.time())
+    random.seed(seed)
+    seconds = float(wanted("CHAOS_MINUTES") or 3) * 60
+    with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
+        folder = Path(wanted("CHAOS_KEEP") or temporary)
+        folder.mkdir(exist_ok=True, parents=True)
+        stage = Stage(folder, wanted("CHAOS_SERVERS") or "48+4", wanted("CHAOS_WITHOUT") or "")
+        try:
+            result = run(stage, seconds, float(wanted("CHAOS_KILLS") or 0.6))
+        finally:
+            stage.close()
+    wrongs = result.pop("wrongs")
+    print(json.dumps(result, indent=2, ensure_ascii=False))
+    for wrong in wrongs[:20]:
+        print(story_of(wrong))
+    print(f"CHAOS_SEED={seed}: " + (f"{len(wrongs)} wrongs" if wrongs else "nothing lost"))
+    return 1 if wrongs or not result["rescue and exit pairs"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

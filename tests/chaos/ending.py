@@ -1,0 +1,85 @@
+"""After the last fault: wait, then count what must be zero."""
+
+import subprocess
+import sys
+import time
+from typing import Any
+
+from tests.chaos import judge
+from tests.chaos.owners import SETTLED, Machine, Play
+from tests.chaos.world import ask
+from tests.security import dumps
+from tests.services import ROOT
+
+PATIENCE = 60.0  # seconds after the last fault in which everything has to be settled
+MIRRORED = """
+    SELECT server_id, vm_state, task_state, deleted_at IS NOT NULL AS gone FROM instances_instance
+"""
+
+
+def settle(play: Play, machines: list[Machine], last_fault: float) -> float:
+    """Let the owners finish; return the seconds it took, counting what is still open."""
+    play.enough.set()
+    play.deadline = last_fault + PATIENCE
+    for machine in machines:
+        machine.join()
+    took = time.monotonic() - last_fault
+    play.rows.fresh()
+    late = {row["id"]: row for row in play.rows.by_id.values() if row["state"] not in SETTLED}
+    for row in late.values():
+        story = judge.Story(row["id"], row["server_id"], "", 0, row)
+        story.seen = play.stage.control("GET", f"servers/{row['server_id']}")["actions"]
+        words = f"{row['state']}, {PATIENCE:.0f} s after the last fault"
+        play.wrongs.append(judge.Wrong("open operation", words, story))
+    return took
+
+
+def mirror(play: Play) -> None:
+    """Hold the mirror against the cloud, as soon as it can be true."""
+    until = time.monotonic() + 30
+    while True:
+        cloud = {one["id"]: one for one in play.stage.control("GET", "servers")["servers"]}
+        rows = ask(play.stage.postgres.url, MIRRORED)
+        unlike = [row for row in rows if not _same(row, cloud.get(row["server_id"]))]
+        unlike_count = len(unlike) + abs(len(rows) - len(cloud))
+        if not unlike_count:
+            return
+        if time.monotonic() > until:
+            text = f"{unlike_count} instances are shown wrong: {unlike[:3]}"
+            play.wrongs.append(judge.Wrong("mirror unlike the cloud", text))
+            return
+        time.sleep(1)
+
+
+def _same(row: dict[str, Any], server: dict[str, Any] | None) -> bool:
+    if server is None or server["deleted"]:
+        return bool(row["gone"])
+    return not row["gone"] and all(row[one] == server[one] for one in ("vm_state", "task_state"))
+
+
+def secrets(play: Play) -> int:
+    """Look for passwords and credentials where they must not be; return the bytes looked at."""
+    stage = play.stage
+    known = play.secrets | stage.secrets
+    logs = [path.read_bytes() for path in stage.folder.glob("*.log") if "cloud" not in path.name]
+    places = {
+        "the database": dumps.database(stage.postgres.url),
+        "Redis": dumps.broker(stage.redis.url) + play.heard,
+        "the logs": logs,
+    }
+    for place, blobs in places.items():
+        for name in dumps.found_in(blobs, known):
+            play.wrongs.append(judge.Wrong("secret in clear", f"{name}, in {place}"))
+    return sum(len(blob) for blobs in places.values() for blob in blobs)
+
+
+def audit(play: Play) -> str:
+    """Walk along the audit trail's chain."""
+    told = subprocess.run(
+        [sys.executable, "manage.py", "verify_audit"], cwd=ROOT, text=True,
+        env=play.stage.environment(direct=True), capture_output=True,
+    )  # fmt: skip
+    said = (told.stdout + told.stderr).strip()
+    if told.returncode:
+        play.wrongs.append(judge.Wrong("audit trail broken", said))
+    return said
