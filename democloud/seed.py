@@ -18,7 +18,9 @@ def make_seed(name: str) -> Seed:
     if name.startswith("many:"):
         seed = demo_seed(with_servers=False)
         first = 0
-        for project, count in zip(seed.projects, name.removeprefix("many:").split("+"), strict=False):
+        for project, count in zip(
+            seed.projects, name.removeprefix("many:").split("+"), strict=False
+        ):
             add_many(seed, int(count), project, first)
             first += int(count)
         return seed

@@ -171,7 +171,7 @@ class Postgres:
         data, log = self.folder / "data", self.folder / "log"
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1"
-            " -c unix_socket_directories='' -c fsync=off"
+            " -c unix_socket_directories='' -c fsync=off -c max_connections=300"
         )
         self._run("pg_ctl", "-D", str(data), "-l", str(log), "-w", "-o", options, *what)
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import requests
 
-from tests.chaos.harness import Parts
+from tests.chaos.harness import Parts, prepare
 from tests.services import ROOT, Postgres, postgres_programs, wait_until
 
 LARGE, MANY, AT_ONCE = 5000, 300, 200
@@ -30,12 +30,6 @@ NOVA_PAGE_SECONDS = 1.7
 RESCUE_SECONDS = 10
 WINDOW = 90.0  # seconds
 IDLE_BOUND, WATCHED_BOUND, LAG_BOUND, FIRST_BOUND = 2.0, 30.0, 3.0, 1.5
-
-
-class Plain(Parts):
-    """The same parts with a worker that is not meant to die."""
-
-    app = "rescuepanel"
 
 
 class Bench:
@@ -136,7 +130,7 @@ def _since(then: float, moment: datetime | None) -> float:
 
 def steady(folder: Path) -> bool:
     """Measure an account that is there: idle, watched, one and many moving."""
-    parts = Plain(folder, MANY)
+    parts = Parts(folder, MANY)
     os.environ.update(parts.environment())
     with ExitStack() as stack:
         parts.start(stack)
@@ -144,9 +138,7 @@ def steady(folder: Path) -> bool:
         import django
 
         django.setup()
-        from tests.chaos import scenario
-
-        scenario.prepare(parts)
+        prepare(parts)
         bench = Bench(parts)
         bench.watch(600)
         parts.keep_worker_alive()
@@ -236,7 +228,7 @@ def _resident() -> float:
 def large(folder: Path, database: str, name: str, page_seconds: float = 0) -> bool:
     """Run the first reading against a database of its own, and tell."""
     folder.mkdir()
-    parts = Plain(folder, LARGE)
+    parts = Parts(folder, LARGE)
     with ExitStack() as stack:
         os.environ.update(parts.environment())
         parts.start(stack)

@@ -1,18 +1,12 @@
-"""Kill the worker at every point of a rescue and of an exit, and count what was lost.
+"""A small panel of its own: Celery's prefork worker and beat, Redis, the demo cloud over HTTP.
 
-Run by ``test_kill.py`` and by hand: ``python -m tests.chaos.harness``; ``--points 0::9`` takes
-every ninth, as a slice does. The parts are real: Celery's prefork worker and beat, Redis, the demo
-cloud over HTTP; the database is a file. One server for each point; all rescues at once, then all
-exits. Prints one JSON object.
+For what is measured by itself; ``stage`` has all parts, and breaks them.
 """
 
-import argparse
 import json
 import os
 import subprocess
 import sys
-import tempfile
-import time
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,29 +14,15 @@ from typing import Any
 
 from tests.services import ROOT, RedisServer, free_port, listens, stop, wait_until
 
-#: where to die: every commit, request and answer of a rescue up to its second look
-POINTS = ["before POST#1", "after POST#1"] + [
-    f"{when} {what}#{number}"
-    for number in range(1, 7)
-    for what in ("commit", "GET")
-    for when in ("before", "after")
-]
-PATIENCE = 60.0  # seconds after the last kill in which everything has to be settled
-
 
 class Parts:
-    """Redis, the demo cloud, a doomed worker and beat, in a folder of their own."""
-
-    app = "tests.chaos.doomed"
+    """Redis, the demo cloud, a worker and beat, in a folder of their own."""
 
     def __init__(self, folder: Path, servers: int) -> None:
         self.folder = folder
         self.redis = RedisServer(folder)
         self.port = free_port()
         self.servers = servers
-        self.doom = folder / "doom"
-        self.doom.mkdir()
-        self.kills = 0
         self.worker: subprocess.Popen[bytes] | None = None
 
     def environment(self) -> dict[str, str]:
@@ -53,7 +33,6 @@ class Parts:
             "ENCRYPTION_KEYS": "A" * 43 + "=",
             "DATABASE_URL": f"sqlite:///{self.folder / 'chaos.sqlite3'}",
             "REDIS_URL": self.redis.url,
-            "DOOM_DIR": str(self.doom),
             "ALLOWED_HOSTS": "localhost",
             "CLOUD_PRIVATE_NETWORKS": "127.0.0.0/8",
         }
@@ -85,10 +64,8 @@ class Parts:
         """Start the worker, or start it again when it was killed."""
         if self.worker is not None and self.worker.poll() is None:
             return
-        if self.worker is not None:
-            self.kills += 1
         self.worker = self.spawn(
-            "celery", "-A", self.app, "worker", "-c", "2", "-l", "warning",
+            "celery", "-A", "rescuepanel", "worker", "-c", "2", "-l", "warning",
             "--without-mingle", "--without-gossip",
         )  # fmt: skip
 
@@ -109,46 +86,26 @@ class Parts:
             return json.loads(answer.read() or b"null")
 
 
-def posts_by_server(parts: Parts, action: str) -> dict[str, int]:
-    """Count the POSTs of an action that reached the cloud, by server."""
-    counted: dict[str, int] = {}
-    for row in parts.control("GET", "requests")["requests"]:
-        if row["method"] == "POST" and row.get("action") == action:
-            counted[row["server"]] = counted.get(row["server"], 0) + 1
-    return counted
+def prepare(parts: Parts) -> None:
+    """Make the database, a team and its account, read once; Django is set up."""
+    from django.core.management import call_command
 
+    from instances import inventory
+    from teams.models import CloudAccount, Membership, Team, User
 
-def chosen_of(text: str) -> list[str]:
-    """Return the points a slice names: ``3``, ``0:5``, ``1::2``."""
-    numbers = [int(number) if number else None for number in text.split(":")]
-    return POINTS[slice(*numbers)]
-
-
-def run(folder: Path, chosen: list[str]) -> dict[str, Any]:
-    """Run the rescues and the exits; return the counts."""
-    parts = Parts(folder, len(chosen))
-    os.environ.update(parts.environment())
-    with ExitStack() as stack:
-        parts.start(stack)
-        import django
-
-        django.setup()
-        from tests.chaos import scenario
-
-        return scenario.play(parts, chosen, PATIENCE)
-
-
-def main() -> None:
-    """Read the arguments, run, print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--points", default=":", type=chosen_of)
-    asked = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-        started = time.monotonic()
-        result = run(Path(folder), asked.points)
-        result["seconds"] = round(time.monotonic() - started)
-        print(json.dumps(result, indent=2))
-
-
-if __name__ == "__main__":
-    main()
+    call_command("migrate", verbosity=0)
+    printed = subprocess.run(
+        [sys.executable, "-m", "democloud", "--print-credentials", "--port", str(parts.port)],
+        capture_output=True, check=True, text=True,
+    ).stdout  # fmt: skip
+    given = json.loads(printed)["Demo-GRA"]
+    alice = User.objects.create_user("alice@example.org", "x")
+    team = Team.objects.create(name="Acme")
+    Membership.objects.create(team=team, user=alice, role="owner")
+    account = CloudAccount(
+        team=team, name="demo", region_name=given["region_name"],
+        auth_url=given["auth"]["auth_url"],
+    )  # fmt: skip
+    account.keep_credential({"auth_type": given["auth_type"], "auth": given["auth"]})
+    inventory.due_accounts()
+    inventory.sync(account.pk)

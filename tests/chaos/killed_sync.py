@@ -15,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.chaos.harness import Parts
+from tests.chaos.harness import Parts, prepare
 from tests.services import wait_until
 
 
@@ -53,9 +53,8 @@ def run(folder: Path) -> dict[str, float]:
         django.setup()
         from instances import events
         from instances.models import CloudMirror
-        from tests.chaos import scenario
 
-        scenario.prepare(parts)
+        prepare(parts)
         team = CloudMirror.objects.get().account.team_id
         events._redis().set(events.WATCHED.format(team=team), "1", ex=600)
         parts.keep_worker_alive()

@@ -1,4 +1,4 @@
-"""The owners: each machine is rescued, its password tried, and left again, through the panel's pages."""
+"""The owners: they rescue each machine, try its password and leave it, through the pages."""
 
 import html
 import random
@@ -44,7 +44,7 @@ class Play:
     took: list[float] = field(default_factory=list)
     wrongs: list[judge.Wrong] = field(default_factory=list)
     secrets: dict[str, str] = field(default_factory=dict)
-    heard: list[bytes] = field(default_factory=list)  # what was in Redis meanwhile
+    heard: set[bytes] = field(default_factory=set)  # what was in Redis meanwhile
     troubled: set[str] = field(default_factory=set)  # servers that an outsider touches
 
     def pause(self, seconds: float) -> None:

@@ -189,9 +189,10 @@ class Stage:
     def kill(self, role: str, *, child: bool) -> bool:
         """Kill a process of a role at once: all of it, or one of its children."""
         with self.lock:
-            part = random.choice([p for p in self.parts if p.role == role])
-            if not part.alive:
+            alive = [part for part in self.parts if part.role == role and part.alive]
+            if not alive:
                 return False
+            part = random.choice(alive)
             children = _children(part.pid) if child else []
             if children:
                 os.kill(random.choice(children), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A process that has everything imported and forks the panel's processes: ``python -m tests.chaos.warm``.
+"""It has everything imported and forks the panel's processes: ``python -m tests.chaos.warm``.
 
 A cold start of a worker costs two seconds of a core, a fork a fifth of it: so a thousand kills fit
 into half an hour. A child is what the command would have made: it runs Celery's or uvicorn's own
@@ -20,7 +20,7 @@ django.setup()
 
 import uvicorn  # noqa: E402
 
-import rescuepanel.asgi  # noqa: E402, F401
+import rescuepanel.asgi  # noqa: E402
 import rescuepanel.urls  # noqa: E402, F401
 from rescuepanel.celery import app  # noqa: E402
 from tests.chaos import canaries, doom  # noqa: E402

@@ -1,4 +1,4 @@
-"""What goes wrong in a chaos run: kills at a steady pace, and beside them every other fault in turn."""
+"""What goes wrong in a chaos run: kills at a steady pace, beside them all other faults in turn."""
 
 import os
 import random
@@ -7,6 +7,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 
 from tests.chaos.doom import COMES_TO
 from tests.chaos.owners import Play
@@ -14,26 +15,26 @@ from tests.chaos.proxy import MODES
 from tests.chaos.world import ask
 
 OF_SERVERS = (
-    "lost_reply", "race_500", "refuse_500", "driver_error", "silent_revert", "unrescue_fails",
-    "slow_reply", "429", "host_silent", "cell_down",
+    "lost_reply", "lost_reply", "lost_reply", "race_500", "refuse_500", "driver_error",
+    "silent_revert", "unrescue_fails", "slow_reply", "429", "host_silent", "cell_down",
 )  # fmt: skip
-WITH_SECONDS = {"slow_reply": 12, "429": 2}
+#: seconds of a fault that has some; how often the others happen
+MEASURE = {"slow_reply": 12, "429": 2, "lost_reply": 2}
 ROLES = {"worker": 0.6, "web": 0.25, "beat": 0.15}
+JUMP = "UPDATE chaos.jump SET by = by + make_interval(secs => %s)"
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
 
 
 class Weather:
     """Threads that make trouble until ``stop``, and then leave everything whole."""
 
-    def __init__(self, play: Play, kills_per_second: float, *, only_kills: bool = False) -> None:
+    def __init__(self, play: Play, kills_per_second: float, seconds: float) -> None:
         self.play, self.stage = play, play.stage
-        self.pace = kills_per_second
+        self.pace, self.seconds = kills_per_second, seconds
         self.over = threading.Event()
         self.happened: Counter[str] = Counter()
         self.taken: Counter[tuple[str, str]] = Counter()
-        self.only_kills = only_kills
-        work = [self.kill] if only_kills else [self.kill, self.upset, self.upset_servers]
-        work += [] if only_kills else [self.outsider]
+        work = (self.kill, self.upset, self.upset_servers, self.outsider, self.deploy)
         self.threads = [threading.Thread(target=one, daemon=True) for one in work]
 
     def start(self) -> None:
@@ -62,7 +63,10 @@ class Weather:
             if random.random() < 0.5:
                 self.stage.kill(role, child=random.random() < 0.4)
                 continue
-            point = min(COMES_TO[role], key=lambda one: (self.taken[role, one], random.random()))
+            # Half of the deaths at points lie at a POST: there most can be lost.
+            points = [one for one in COMES_TO[role] if one.endswith("POST")] or COMES_TO[role]
+            points = random.choice((points, COMES_TO[role]))
+            point = min(points, key=lambda one: (self.taken[role, one], random.random()))
             words = random.choice(("die", "die with all"))
             done = self.stage.doomed(role, point, words, patience=min(3.0, 2 / self.pace))
             self.taken[role, point] += 1 if done else 0.2
@@ -82,17 +86,16 @@ class Weather:
                 self.over.wait(random.uniform(0.3, 1.5))
 
     def _deck(self) -> list[tuple[str, Callable[[], object]]]:
-        deck: list[tuple[str, Callable[[], object]]] = []
-        for link in ("redis", "postgres", "cloud", "web0"):
-            deck += [
-                (f"{link}: {mode}", lambda link=link, mode=mode: self._bad_link(link, mode))
-                for mode in MODES
-            ]
-        for service in ("nova", "keystone", "glance"):
-            deck += [
-                (f"{service}: {how}", lambda service=service, how=how: self._knob(f"{service}_down", how))
-                for how in ("503", "drop", "hang", "slow", "cut")
-            ]
+        deck: list[tuple[str, Callable[[], object]]] = [
+            (f"{link}: {mode}", partial(self._bad_link, link, mode))
+            for link in ("redis", "postgres", "cloud", "web0")
+            for mode in MODES
+        ]
+        deck += [
+            (f"{service}: {how}", partial(self._knob, f"{service}_down", how))
+            for service in ("nova", "keystone", "glance")
+            for how in ("503", "drop", "hang", "slow", "cut")
+        ]
         deck += [
             ("nova: 429 for all", lambda: self._knob("nova_limit_seconds", 2)),
             ("tokens expired", lambda: self.stage.control("PUT", "knobs", {"token_expired": True})),
@@ -105,7 +108,13 @@ class Weather:
             ("frozen process", self._freeze),
             ("held up at a point", self._hold_up),
         ] * 3
-        return [*deck, ("deploy", self.stage.deploy)]
+        return deck
+
+    def deploy(self) -> None:
+        """Replace all processes in the middle of the run."""
+        if not self.over.wait(self.seconds / 2):
+            self.stage.deploy()
+            self.happened["deploy"] += 1
 
     def _bad_link(self, link: str, mode: str) -> None:
         self.stage.link(link, mode, random.choice((0.3, 0.7, 1.0)))
@@ -124,7 +133,11 @@ class Weather:
     def _jump(self) -> None:
         """Let the clock of all jump, back a little or forward a lot, and stay there."""
         seconds = random.choice((-10, -3, 20, 60, 120))
-        ask(self.stage.postgres.url, "UPDATE chaos.jump SET by = by + make_interval(secs => %s)", seconds)
+        ask(
+            self.stage.postgres.url,
+            "UPDATE chaos.jump SET by = by + make_interval(secs => %s)",
+            seconds,
+        )
 
     def _freeze(self) -> None:
         """Stop a process as a machine that is paused does, longer than a lease."""
@@ -143,16 +156,16 @@ class Weather:
         self.stage.doomed("worker", point, str(random.uniform(21, 27)))
 
     def upset_servers(self) -> None:
-        """Give a fifth of the servers a fault of their own, others each few seconds."""
+        """Give each server in turn a fault of its own, which stays a while or until it is used."""
         servers = [one["id"] for one in self.stage.control("GET", "servers")["servers"]]
-        while not self.over.is_set():
-            faults = {}
-            for server in random.sample(servers, max(1, len(servers) // 5)):
-                fault = random.choice(OF_SERVERS)
-                faults[server] = {fault: WITH_SECONDS.get(fault, 1)}
-                self.happened[f"a server: {fault}"] += 1
+        faults: dict[str, dict[str, int]] = {}
+        while not self.over.wait(random.uniform(1, 3)):
+            server, fault = random.choice(servers), random.choice(OF_SERVERS)
+            now = self.stage.control("GET", "knobs")["servers"]
+            faults = {one: now[one] for one in random.sample(sorted(now), min(6, len(now)))}
+            faults[server] = {fault: MEASURE.get(fault, 1)}
             self.stage.control("PUT", "knobs", {"servers": faults})
-            self.over.wait(random.uniform(3, 8))
+            self.happened[f"a server: {fault}"] += 1
 
     def outsider(self) -> None:
         """Somebody with a command line, who rescues, exits and reboots some of the servers."""
@@ -168,5 +181,3 @@ class Weather:
         except OSError:  # refused: not in that state
             return False
         return True
-
-

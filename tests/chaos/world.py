@@ -21,6 +21,7 @@ ROWS = """
            r.image_ref, r.sealed_password <> '' AS kept, r.created_at, r.next_at, r.lease_until,
            i.server_id
     FROM instances_rescue r JOIN instances_instance i ON i.id = r.instance_id
+    WHERE r.ended_at IS NULL OR r.ended_at > pg_catalog.clock_timestamp() - interval '10 min'
 """
 #: The one clock of all that write is PostgreSQL's: it may jump.
 CLOCK = """
@@ -84,7 +85,9 @@ def main() -> None:
     found = {}
     for name, people in TEAMS.items():
         fields = ("pk", "server_id", "name")
-        listed = list(Instance.objects.filter(account__team__name=name).order_by("pk").values(*fields))
+        listed = list(
+            Instance.objects.filter(account__team__name=name).order_by("pk").values(*fields)
+        )
         for number, person in enumerate(people):
             found[person] = listed[number :: len(people)]
     chosen = rescue.picker_for(Instance.objects.first()).preselected
@@ -99,18 +102,20 @@ class Rows:
         self.by_id: dict[str, dict[str, Any]] = {}
         self.read_at = 0.0
         self.on = True
-        self.most_open = 0
         threading.Thread(target=self._follow, daemon=True).start()
 
     def _follow(self) -> None:
         while self.on:
-            with suppress(psycopg.Error), psycopg.connect(
-                self.url, autocommit=True, row_factory=dict_row, connect_timeout=3
-            ) as link:
+            with (
+                suppress(psycopg.Error),
+                psycopg.connect(
+                    self.url, autocommit=True, row_factory=dict_row, connect_timeout=3
+                ) as link,
+            ):
                 while self.on:
                     began = time.monotonic()
                     rows = link.execute(ROWS).fetchall()
-                    self.by_id = {row["id"]: row for row in rows}
+                    self.by_id |= {row["id"]: row for row in rows}
                     self.read_at = began
                     time.sleep(0.4)
             time.sleep(0.2)
