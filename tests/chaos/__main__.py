@@ -65,6 +65,7 @@ def run(stage: Stage, seconds: float, kills: float) -> dict[str, Any]:
         "seconds a pair, median": round(median(play.took), 1) if play.took else None,
         "seconds until all was settled": round(settled, 1),
         "megabytes searched for secrets": round(looked / 1e6, 1),
+        "load of this machine, 5 minutes": round(os.getloadavg()[1], 1),
         "process starts": stage.starts,
         "audit trail": told,
         "ends": play.ends,

@@ -18,7 +18,8 @@ PASSWORD = "rescue-demo-people"
 TEAMS = {"acme": ("ann", "abe"), "othercorp": ("olga",)}
 ROWS = """
     SELECT r.id::text, r.state, r.version, r.failure_code, r.request_id, r.obstacle, r.calls,
-           r.image_ref, r.sealed_password <> '' AS kept, r.created_at, r.next_at, r.lease_until,
+           r.image_ref, r.sealed_password <> '' AS kept, r.created_at, r.asked_at,
+           r.next_at, r.lease_until,
            i.server_id
     FROM instances_rescue r JOIN instances_instance i ON i.id = r.instance_id
     WHERE r.ended_at IS NULL OR r.ended_at > pg_catalog.clock_timestamp() - interval '10 min'
