@@ -56,7 +56,10 @@ def _rested(play: Play, before: Any, until: float) -> float:
 
 
 def _note_open(play: Play, rows: list[dict[str, Any]]) -> None:
+    noted = {wrong.story.rescue_id for wrong in play.wrongs if wrong.story}
     for row in rows:
+        if row["id"] in noted:
+            continue
         story = judge.Story(row["id"], row["server_id"], "", 0, row)
         story.seen = play.stage.control("GET", f"servers/{row['server_id']}")["actions"]
         play.wrongs.append(judge.Wrong("open operation", str(row["state"]), story))

@@ -91,7 +91,7 @@ class Stage:
         self.parts = self._parts()
 
     def _parts(self) -> list[Part]:
-        worker = ["worker", "-c", "2", "-l", "info", "--without-gossip", "--without-mingle", "-n"]
+        worker = ["worker", "-c", "4", "-l", "info", "--without-gossip", "--without-mingle", "-n"]
         beat = ["beat", "-l", "info", "--pidfile=", "-s"]
         parts = [Part(f"web{n}", "web", [str(port)]) for n, port in enumerate(self.web_ports)]
         parts += [Part(f"worker{n}", "worker", [*worker, f"w{n}@%h"]) for n in range(2)]

@@ -34,7 +34,8 @@ class Weather:
         self.over = threading.Event()
         self.happened: Counter[str] = Counter()
         self.taken: Counter[tuple[str, str]] = Counter()
-        work = (self.kill, self.upset, self.upset_servers, self.outsider, self.deploy)
+        work = (self.kill, self.upset, self.upset_servers, self.outsider)
+        work += (self.hold_up, self.deploy)
         self.threads = [threading.Thread(target=one, daemon=True) for one in work]
 
     def start(self) -> None:
@@ -106,7 +107,6 @@ class Weather:
             ("PostgreSQL's connections cut", self._cut_connections),
             ("clock jump", self._jump),
             ("frozen process", self._freeze),
-            ("held up at a point", self._hold_up),
         ] * 3
         return deck
 
@@ -151,9 +151,12 @@ class Weather:
         except ProcessLookupError:
             return  # killed meanwhile
 
-    def _hold_up(self) -> None:
-        point = random.choice(COMES_TO["worker"])
-        self.stage.doomed("worker", point, str(random.uniform(21, 27)))
+    def hold_up(self) -> None:
+        """Hold up a worker past its lease, most often before it writes what it has decided."""
+        while not self.over.wait(random.uniform(8, 16)):
+            point = random.choice(("before move", random.choice(COMES_TO["worker"])))
+            if self.stage.doomed("worker", point, str(random.uniform(21, 27))):
+                self.happened[f"held up {point}"] += 1
 
     def upset_servers(self) -> None:
         """Give each server in turn a fault of its own, which stays a while or until it is used."""
