@@ -4,9 +4,11 @@ CHAOS_MINUTES (3), CHAOS_SEED (by the clock), CHAOS_WITHOUT (a guard to take out
 fail), CHAOS_KILLS (a second: 0.6), CHAOS_SERVERS (24+4), CHAOS_KEEP (a folder that stays).
 """
 
+import faulthandler
 import json
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -96,6 +98,8 @@ def story_of(wrong: judge.Wrong) -> str:
 def main() -> int:
     """Read what is wanted, run, print."""
     wanted = os.environ.get
+    faulthandler.register(signal.SIGUSR1)  # where does it hang?
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended from outside"))
     seed = int(wanted("CHAOS_SEED") or time.time())
     random.seed(seed)
     seconds = float(wanted("CHAOS_MINUTES") or 3) * 60
