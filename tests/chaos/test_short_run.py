@@ -23,7 +23,7 @@ def test_a_hundred_kills_lose_nothing() -> None:
 
 
 def _run(folder: Path) -> None:
-    wanted = {"CHAOS_MINUTES": "1.3", "CHAOS_KILLS": "85", "CHAOS_SERVERS": "14+3"}
+    wanted = {"CHAOS_MINUTES": "1.25", "CHAOS_KILLS": "80", "CHAOS_SERVERS": "14+3"}
     settings = {name: value for name, value in os.environ.items() if name not in OURS}
     run = subprocess.run(
         [sys.executable, "-m", "tests.chaos"], cwd=ROOT, stdout=subprocess.PIPE, text=True,
@@ -32,10 +32,10 @@ def _run(folder: Path) -> None:
     print(f"\n{run.stdout}")
     result = json.loads((folder / "figures.json").read_text())
     assert result["wrongs"] == [] and run.returncode == 0
-    assert result["kills"] >= 90
+    assert result["kills"] >= 100
     assert result["rescue and exit pairs"] >= 10
     died_at = {name.removeprefix("worker, ") for name in result["killed"]}
-    assert len(set(COMES_TO["worker"]) - died_at) <= 2, "each point is to be died at"
+    assert len(set(COMES_TO["worker"]) - died_at) <= 3, "most points are died at"
     assert result["other faults"]["deploy"] == 1
 
 
