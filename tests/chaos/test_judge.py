@@ -33,6 +33,7 @@ RIGHT = [
     ("FAILED_CLEAN", FAILED),
     ("FAILED_CLEAN",),
     ("FAILED_BROKEN", FAILED),
+    ("FAILED_BROKEN", did("rescue"), did("unrescue", THEM), did("rescue", THEM, failed=True)),
     ("EXIT_BROKEN", did("rescue"), did("unrescue", failed=True)),
     ("RECOVERED", FAILED, did("reboot")),
     ("ENDED_OUTSIDE", did("rescue"), did("unrescue", THEM)),
