@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages fuzz rescue-image rescue-image-test messages lock licences sbom audit clean
+.PHONY: help frontend demo test check bench lab-test journeys pages fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ lab-test: $(VENV)/.dev ## run the flow and the contract suite against the real O
 
 bench: $(VENV)/.dev ## measure side by side what has a bound (click to ready needs the OpenStack lab)
 	$(RUN) -m tests.bench
+
+chaos: $(VENV)/.dev ## break everything while machines are rescued and left (CHAOS_MINUTES, CHAOS_SEED)
+	nice -n 10 $(RUN) -m tests.chaos
 
 journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 	$(RUN) -m pytest -m journey -n 0 tests

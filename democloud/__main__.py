@@ -24,7 +24,7 @@ def read_arguments(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="democloud", description=__doc__)
     parser.add_argument("--port", type=int, default=8774)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--seed", default="demo", help="demo, empty, lab or many:N")
+    parser.add_argument("--seed", default="demo", help="demo, empty, lab or many:N[+M]")
     parser.add_argument("--instant", action="store_true", help="nothing takes time")
     parser.add_argument(
         "--ssh-port", type=int, default=0, help="where machines answer SSH; none without it"

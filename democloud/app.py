@@ -43,6 +43,23 @@ async def drop(send: Send) -> None:
     await asyncio.sleep(0.05)
 
 
+def cutting(send: Send) -> Send:
+    """Send half of each body under a length that fits: JSON that does not end."""
+    begun: list[Message] = []
+
+    async def cut(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            begun.append(message)
+            return
+        half = message.get("body", b"")[: len(message.get("body", b"")) // 2]
+        kept = [one for one in begun[0]["headers"] if one[0].lower() != b"content-length"]
+        begun[0]["headers"] = [*kept, (b"content-length", str(len(half)).encode())]
+        await send(begun[0])
+        await send({"type": "http.response.body", "body": half})
+
+    return cut
+
+
 async def _until_gone(receive: Receive) -> None:
     """Wait until the client has given up, or for a long time."""
     with contextlib.suppress(TimeoutError):
@@ -105,19 +122,20 @@ class Front:
             entry["status"] = 503
             await Response(UNAVAILABLE, 503, media_type="text/html")(scope, receive, send)
         else:
-            await self._serve(entry, scope, receive, send)
+            await self._serve(entry, scope, receive, send, cut=outage == "cut")
 
     async def _serve(
-        self, entry: dict[str, Any], scope: Scope, receive: Receive, send: Send
+        self, entry: dict[str, Any], scope: Scope, receive: Receive, send: Send, *, cut: bool
     ) -> None:
         noted = scope["democloud"]
+        answer = cutting(send) if cut else send
 
         async def watch(message: Message) -> None:
             if message["type"] == "http.response.start":
                 entry["status"] = message["status"]
                 entry.update({key: noted[key] for key in ("action", "server") if key in noted})
             if not noted.get("lost"):
-                await send(message)
+                await answer(message)
 
         await self.app(scope, receive, watch)
         if noted.get("lost"):

@@ -114,6 +114,26 @@ async def get_servers(request: Request) -> Response:
     return JSONResponse({"servers": found})
 
 
+async def get_server(request: Request) -> Response:
+    """Return what was done to a server (by id or name), oldest first, and its state."""
+    server = _cloud(request).server(request.path_params["server"])
+    if server is None:
+        return JSONResponse({"error": "there is no such server"}, 404)
+    done = [
+        {
+            "action": one.name,
+            "request_id": one.request_id,
+            "user_id": one.user_id,
+            "failed": one.message == "Error",
+            "finished": any(event.finished for event in one.events),
+        }
+        for one in reversed(server.actions)
+    ]
+    return JSONResponse(
+        {"vm_state": server.vm_state, "task_state": server.task_state, "actions": done}
+    )
+
+
 async def check_password(request: Request) -> Response:
     """Tell whether a rescued server would let a password in: `{"server": ..., "password": ...}`."""
     asked = json.loads(await request.body())
@@ -223,6 +243,7 @@ ROUTES = [
     Route("/_demo/requests", on_loopback(get_requests), methods=["GET"]),
     Route("/_demo/requests", on_loopback(delete_requests), methods=["DELETE"]),
     Route("/_demo/servers", on_loopback(get_servers), methods=["GET"]),
+    Route("/_demo/servers/{server}", on_loopback(get_server), methods=["GET"]),
     Route("/_demo/users/{name}", on_loopback(put_user), methods=["PUT"]),
     Route("/_demo/password-check", on_loopback(check_password), methods=["POST"]),
     Route("/_demo/outside/{server}/{action}", on_loopback(outside), methods=["POST"]),

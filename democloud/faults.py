@@ -4,7 +4,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
-OUTAGES = ("503", "drop", "hang", "slow")
+OUTAGES = ("503", "drop", "hang", "slow", "cut")
 SERVER_FAULTS = (
     "driver_error",  # the hypervisor fails: ERROR and a fault
     "silent_revert",  # nova-compute fails before that: ACTIVE again, only the action says Error

@@ -1,11 +1,14 @@
-"""Make what a cloud starts from: by name, and many servers for tests of scale."""
+"""Make what a cloud starts from: by name, and many servers for tests of scale.
+
+``many:N`` puts N plain servers into the first project, ``many:N+M`` M more into the second.
+"""
 
 from datetime import timedelta
 
 from democloud.clock import ago
 from democloud.seed_demo import demo_seed
 from democloud.seed_lab import lab_seed
-from democloud.state import Address, Flavor, Image, Region, Seed, Server, fixed_uuid
+from democloud.state import Address, Flavor, Image, Project, Region, Seed, Server, fixed_uuid
 
 KINDS = ("web", "api", "worker", "cache", "db", "queue", "build", "test")
 
@@ -14,20 +17,25 @@ def make_seed(name: str) -> Seed:
     """Return the seed of a name: demo, lab, empty, or many:N."""
     if name.startswith("many:"):
         seed = demo_seed(with_servers=False)
-        add_many(seed, int(name.removeprefix("many:")))
+        first = 0
+        for project, count in zip(
+            seed.projects, name.removeprefix("many:").split("+"), strict=False
+        ):
+            add_many(seed, int(count), project, first)
+            first += int(count)
         return seed
     if name not in ("demo", "lab", "empty"):
-        raise ValueError(f"there is no seed {name!r}: demo, empty, lab or many:N")
+        raise ValueError(f"there is no seed {name!r}: demo, empty, lab or many:N[+M]")
     return lab_seed() if name == "lab" else demo_seed(with_servers=name == "demo")
 
 
-def add_many(seed: Seed, count: int) -> None:
-    """Put so many plain servers into the first region's first project."""
-    region, project = seed.regions[0], seed.projects[0]
+def add_many(seed: Seed, count: int, project: Project, first: int = 0) -> None:
+    """Put so many plain servers into the first region, for a project."""
+    region = seed.regions[0]
     image = next(one for one in region.images.values() if one.name == "Debian 12")
     flavors = list(region.flavors.values())
     user = next(user for user in seed.users if project.id in user.roles)
-    for number in range(count):
+    for number in range(first, first + count):
         server = _one_of_many(region, image, flavors[number % len(flavors)], number)
         server.project_id, server.user_id = project.id, user.id
         region.servers[server.id] = server

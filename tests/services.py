@@ -158,15 +158,23 @@ class Postgres:
         )
 
     def start(self) -> None:
-        data, log = self.folder / "data", self.folder / "log"
+        data = self.folder / "data"
         self._run(
             "initdb", "-D", str(data), "-U", "panel", "--auth=trust", "-E", "UTF8", "--no-sync"
         )
+        self._serve("start")
+
+    def restart(self) -> None:
+        """Take it away as a crash would, and have it recover."""
+        self._serve("-m", "immediate", "restart")
+
+    def _serve(self, *what: str) -> None:
+        data, log = self.folder / "data", self.folder / "log"
         options = (
             f"-p {self.port} -c listen_addresses=127.0.0.1"
-            " -c unix_socket_directories='' -c fsync=off"
+            " -c unix_socket_directories='' -c fsync=off -c max_connections=300"
         )
-        self._run("pg_ctl", "-D", str(data), "-l", str(log), "-w", "-o", options, "start")
+        self._run("pg_ctl", "-D", str(data), "-l", str(log), "-w", "-o", options, *what)
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "stop")

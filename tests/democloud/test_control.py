@@ -10,6 +10,7 @@ import pytest
 import requests
 import yaml
 
+from democloud.seed import make_seed
 from tests.democloud.conftest import Demo
 from tests.services import ROOT, running_democloud
 
@@ -203,3 +204,26 @@ def test_thousand_servers_are_listed_at_once() -> None:
         assert len(body["servers"]) == 1000
         assert body["servers_links"][0]["rel"] == "next"
         assert min(took) < 1.0, took
+
+
+def test_tells_what_was_done_to_a_server_and_by_whom(demo: Demo) -> None:
+    demo.control("POST", "outside/web-1/stop")
+    ident = demo.server("web-1")["id"]
+    answer = demo.ask("POST", f"/servers/{ident}/action", {"rescue": {"adminPass": "Not-Told-1"}})
+
+    told = demo.control("GET", "servers/web-1")
+
+    assert [one["action"] for one in told["actions"]] == ["create", "stop", "rescue"]
+    last = told["actions"][-1]
+    assert last["request_id"] == answer.headers["x-openstack-request-id"]
+    assert last["user_id"] != told["actions"][1]["user_id"]
+    assert last["failed"] is False
+    assert "Not-Told-1" not in json.dumps(told)
+
+
+def test_two_projects_may_have_many_servers() -> None:
+    seed = make_seed("many:3+2")
+    owners = [server.project_id for server in seed.regions[0].servers.values()]
+
+    assert [owners.count(project.id) for project in seed.projects] == [3, 2, 0]
+    assert len({server.ssh_address for server in seed.regions[0].servers.values()}) == 5

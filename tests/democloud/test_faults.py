@@ -312,3 +312,16 @@ def test_wrong_knobs_change_nothing(demo: Demo, body: object, said: str) -> None
     assert answer.status_code == 400
     assert said in answer.json()["error"]
     assert demo.control("GET", "knobs") == before
+
+
+def test_an_answer_is_cut_in_the_middle(demo: Demo) -> None:
+    whole = demo.ask("GET", "/servers/detail?limit=3")
+    demo.knobs(nova_down="cut")
+
+    cut = demo.ask("GET", "/servers/detail?limit=3")
+
+    assert cut.status_code == 200
+    assert 0 < len(cut.content) < len(whole.content)
+    assert whole.content.startswith(cut.content)
+    with pytest.raises(requests.exceptions.JSONDecodeError):
+        cut.json()

@@ -212,7 +212,7 @@ class Story:
 
 
 @pytest.mark.long
-@pytest.mark.fuzz
+@pytest.mark.apart
 @pytest.mark.timeout(36_000)
 def test_answers_that_make_no_sense(bent: Any, front: Any, demo: Any, alice: Any) -> None:
     from django.db import transaction

@@ -168,7 +168,7 @@ class Errands:
 
 
 @pytest.mark.long
-@pytest.mark.fuzz
+@pytest.mark.apart
 @pytest.mark.timeout(36_000)
 def test_machines_that_say_anything(
     entered: Any,

@@ -293,7 +293,7 @@ def lonely(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.long
-@pytest.mark.fuzz
+@pytest.mark.apart
 @pytest.mark.timeout(36_000)
 def test_what_no_honest_browser_sends(world: Any, lonely: None, settings: Any) -> None:
     import logging
