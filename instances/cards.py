@@ -1,8 +1,10 @@
 """What the notification panel shows somebody: a card an instance, and what can be done about it."""
 
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from django.core.cache import caches
 from django.db import models
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 PANEL_HOLDS = 12
 BATCHES_HELD = 4
 LINES_HELD = 12
+NOTHING_KEPT = 10.0  # seconds
 WORTH_ANOTHER_TRY = frozenset({State.FAILED_CLEAN, State.REFUSED, State.EXPIRED})
 
 
@@ -59,9 +62,18 @@ class BatchCard:
     may_put_away: bool
 
 
-def panel_for(user: "User") -> dict[str, Any]:
-    """Gather what the notification panel shows somebody."""
+def panel_for(user: "User", revision: str = "") -> dict[str, Any]:
+    """Gather what the notification panel shows somebody.
+
+    ``revision`` is another one after each change in what the person sees: while it is the same,
+    a panel that was found empty stays so, and is not asked for again.
+    """
+    empty = f"nothing:{user.pk}:{hashlib.sha256(revision.encode()).hexdigest()}"
+    if revision and caches["lists"].get(empty):
+        return {"cards": [], "batches": [], "told": 0}
     cards, batches = cards_for(user), batches_for(user)
+    if revision and not cards and not batches:
+        caches["lists"].set(empty, True, NOTHING_KEPT)
     return {"cards": cards, "batches": batches, "told": len(cards) + len(batches)}
 
 

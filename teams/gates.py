@@ -22,6 +22,8 @@ class Request(HttpRequest):
 
     htmx: HtmxDetails
     user: User
+    #: differs once a change was announced of any team this person sees; empty: not known
+    revision: str = ""
 
 
 View = Callable[..., HttpResponse]

@@ -107,8 +107,8 @@ def ticking(moment: datetime | None, form: str = "duration") -> SafeString | str
 @register.inclusion_tag("instances/_notifications.html", takes_context=True)
 def notification_panel(context: Context) -> dict[str, object]:
     """Draw the rescues this person follows."""
-    user = context["request"].user
-    return {"request": context["request"]} | panel_for(user)
+    request = context["request"]
+    return {"request": request} | panel_for(request.user, getattr(request, "revision", ""))
 
 
 @register.simple_tag

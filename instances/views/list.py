@@ -111,7 +111,7 @@ class ListView:
 
     @cached_property
     def teams(self) -> list[Team]:
-        return list(Team.objects.of(self.user).order_by("name"))
+        return self.user.teams_with(Right.LOOK)
 
     @cached_property
     def team(self) -> Team | None:
@@ -159,7 +159,7 @@ class ListView:
 
     @cached_property
     def _operable(self) -> set[int]:
-        return set(Team.objects.of(self.user, Right.OPERATE).values_list("pk", flat=True))
+        return {team.pk for team in self.user.teams_with(Right.OPERATE)}
 
     @cached_property
     def written(self) -> Written:
@@ -287,6 +287,8 @@ def instance_list(request: Request) -> HttpResponse:
     """Show the list, or only its table to an open page."""
     view = ListView(request.user, request.GET.dict(), request.get_full_path())
     view.revision = events.watch({account.team_id for account in view.accounts})
+    if view.team is None:  # the panel tells of all teams
+        request.revision = view.revision
     template = "_table" if wants_fragment(request) else "list"
     return render(request, f"instances/{template}.html", {"view": view})
 

@@ -1,6 +1,7 @@
 """What the list shows, written once for all who see the same."""
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,13 +10,14 @@ from typing import Any, TypeVar
 from django.core.cache import caches
 from django.template.loader import render_to_string
 from django.utils import translation
-from django.utils.safestring import SafeString
+from django.utils.safestring import SafeString, mark_safe
 
 from instances import rescue
 from instances.models import Instance
 
 T = TypeVar("T")
 
+INDENTATION = re.compile(r"\s*\n\s*")
 #: columns that no row shows
 UNSEEN = frozenset({"seen_at", "listed_at", "search_text", "cloud_updated_at"})
 SHOWN = [f.attname for f in Instance._meta.concrete_fields if f.attname not in UNSEEN]
@@ -38,8 +40,9 @@ def kept(cache: str, facts: Any, make: Callable[[], tuple[T, float | None]]) -> 
 
 
 def write(fragment: str, **context: Any) -> SafeString:
-    """Render a fragment of the list, which knows nothing of the request."""
-    return render_to_string(f"instances/{fragment}.html", context)
+    """Render a fragment of the list, which knows nothing of the request, without indentation."""
+    html = render_to_string(f"instances/{fragment}.html", context)
+    return mark_safe(INDENTATION.sub("\n", html))  # noqa: S308 # nosec: escaped already
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,16 @@
 """People who sign in, and staff who act for them."""
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib.auth.models import AbstractBaseUser, BaseUserManager, PermissionsMixin
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from teams.permissions import Right, may
+from teams.permissions import Right, may, roles_with
 
 if TYPE_CHECKING:
-    from teams.models.team import Team
+    from teams.models.team import Membership, Team
 
 
 class UserManager(BaseUserManager["User"]):
@@ -49,6 +50,16 @@ class User(AbstractBaseUser, PermissionsMixin):
         """Return the person's role in a team; None for an outsider."""
         membership = team.memberships.filter(user=self).only("role").first()
         return membership.role if membership else None
+
+    @cached_property
+    def places(self) -> "list[Membership]":
+        """The person's memberships with their teams, by name; asked for once in a request."""
+        return list(self.memberships.select_related("team").order_by("team__name"))
+
+    def teams_with(self, right: Right) -> "list[Team]":
+        """List the teams in which the person, or who acts for the person, has a right."""
+        roles = roles_with(right, acted_by=self.acted_by)
+        return [place.team for place in self.places if place.role in roles]
 
     def may(self, right: Right, team: "Team") -> bool:
         """Tell whether the person, or the staff member acting for the person, has a right."""

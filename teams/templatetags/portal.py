@@ -36,7 +36,7 @@ class Switcher:
 def switcher(context: RequestContext) -> Switcher:
     """Offer the person's teams; on a team's own pages that team is the chosen one."""
     request = context["request"]
-    mine = list(Team.objects.of(request.user).order_by("name"))
+    mine = request.user.teams_with(Right.LOOK)
     match = request.resolver_match
     of_a_team = match is not None and match.route.startswith("teams/<int:pk>/")
     asked = str(match.kwargs["pk"]) if of_a_team else _team_in_query(request)

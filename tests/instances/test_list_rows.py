@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.core.cache import caches
 from django.db import connection
-from django.template.loader import render_to_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
@@ -15,7 +14,7 @@ from instances import events
 from instances.cards import PANEL_HOLDS
 from instances.models import Instance, Rescue
 from instances.views.list import LIST_KEPT
-from instances.views.rows import Row
+from instances.views.rows import Row, write
 from teams.models import CloudAccount, Team, User
 from tests.instances import rows
 
@@ -49,7 +48,7 @@ def again(row: Row, **seen_by: bool) -> Row:
 
 
 def written(row: Row) -> str:
-    return render_to_string("instances/_row.html", {"row": row})
+    return write("_row", row=row)
 
 
 def test_what_did_not_change_is_not_written_again(row, monkeypatch):
@@ -197,7 +196,12 @@ def test_a_list_with_an_age_is_kept_for_a_second(client, teams, alice, revision,
     client.force_login(alice)
     rows.rescued(rows.account(teams.acme), "mail")
     kept_for = []
-    monkeypatch.setattr(caches["lists"], "set", lambda key, made, seconds: kept_for.append(seconds))
+
+    def note(_key, made, seconds):
+        if made is not True:  # that there is nothing in the panel is kept too
+            kept_for.append(seconds)
+
+    monkeypatch.setattr(caches["lists"], "set", note)
     client.get("/")
     Instance.objects.update(in_rescue_since=None)
     client.get("/")
@@ -218,3 +222,28 @@ def test_each_announcement_but_of_a_mere_reading_is_another_revision(db, redis_s
         events.connection.cache_clear()
     assert told[1] == told[2]
     assert len(set(told)) == 4
+
+
+def test_an_empty_panel_is_asked_for_again_when_a_change_was_announced(
+    client, teams, alice, bob, revision
+):
+    client.force_login(alice)
+    made = rows.rescued(rows.account(teams.acme), "mail")
+    rows.rescue(made, "READY", alice)
+    Rescue.objects.update(ended_at=timezone.now() - timedelta(days=2), state="CLOSED")
+    article = f'data-machine="{made.pk}"'
+    assert article not in client.get("/").content.decode()
+    Rescue.objects.update(ended_at=None, state="READY")
+    assert article not in client.get("/").content.decode()
+    assert article in client.get("/notifications").content.decode()  # the page's own refresh
+    revision[0] = "2"
+    assert article in client.get("/").content.decode()
+
+
+def test_one_persons_empty_panel_says_nothing_of_anothers(client, teams, alice, bob, revision):
+    client.force_login(alice)
+    made = rows.rescued(rows.account(teams.acme), "mail")
+    rows.rescue(made, "READY", alice).dismissals.create(user=alice)
+    assert f'data-machine="{made.pk}"' not in client.get("/").content.decode()
+    client.force_login(bob)
+    assert f'data-machine="{made.pk}"' in client.get("/").content.decode()
