@@ -68,7 +68,8 @@ def panel_for(user: "User", revision: str = "") -> dict[str, Any]:
     ``revision`` is another one after each change in what the person sees: while it is the same,
     a panel that was found empty stays so, and is not asked for again.
     """
-    empty = f"nothing:{user.pk}:{hashlib.sha256(revision.encode()).hexdigest()}"
+    who = (user.pk, user.acted_by and user.acted_by.pk)
+    empty = f"nothing:{hashlib.sha256(repr((who, revision)).encode()).hexdigest()}"
     if revision and caches["lists"].get(empty):
         return {"cards": [], "batches": [], "told": 0}
     cards, batches = cards_for(user), batches_for(user)

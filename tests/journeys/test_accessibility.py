@@ -138,6 +138,7 @@ def test_a_rescue_that_failed(visit: Visit, borrow: Borrow) -> None:
     fine(desk.page, "hard reboot dialog")
 
 
+@pytest.mark.pages
 def test_pages_without_javascript_and_refusals(
     visit: Visit, borrow: Borrow, visitors: dict[str, Visitor]
 ) -> None:

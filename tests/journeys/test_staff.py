@@ -130,6 +130,7 @@ def test_what_a_row_that_is_gone_asked_for_is_dropped(visit: Visit, demo: Simple
     banner(sam).get_by_role("button", name="Stop").click()
 
 
+@pytest.mark.pages
 def test_accessible_without_javascript_and_in_the_admin(
     visit: Visit, demo: SimpleNamespace
 ) -> None:
