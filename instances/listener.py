@@ -23,15 +23,15 @@ EXCHANGE = "nova"
 TOPIC = "versioned_notifications.*"
 HEARTBEAT = 10  # seconds
 LOOK = 0.2  # seconds between looks at what waits
-APART = 1.0  # seconds between two nudges of an account
-BUSY_AGAIN = 0.3
+APART = 0.5  # seconds between two nudges of an account
+BUSY_AGAIN = 0.2
 ACCOUNTS_EVERY = 10.0
 MARK_EVERY = 1.0
 REFUSED_AGAIN = 10.0  # a password or an exchange that is wrong stays so for a while
 
 
 class Listener(ConsumerMixin):
-    """Hear what changed, and nudge the accounts concerned, each once a second at most."""
+    """Hear what changed, and nudge the accounts concerned, each twice a second at most."""
 
     def __init__(self, url: str, region: str = "", *, exchange: str = EXCHANGE) -> None:
         self.connection = Connection(url, heartbeat=HEARTBEAT, connect_timeout=5)

@@ -169,7 +169,7 @@ def exchange():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_messages_from_rabbitmq_become_one_nudge_a_second(exchange, watched, monkeypatch):
+def test_messages_from_rabbitmq_become_few_nudges(exchange, watched, monkeypatch):
     next_in(watched, 30)
     project = CloudMirror.objects.get(account=watched).project_id
     nudged = []

@@ -45,7 +45,10 @@ def target_of(desk: Desk, name: str) -> ssh.Target:
     return ssh.Target(line[-1].rpartition("@")[2], int(line[-2]), NETWORKS)
 
 
-@pytest.mark.parametrize(("language", "name"), [("fr", "web-eu-1")])
+@pytest.mark.parametrize(
+    ("language", "name"),
+    [("fr", "web-eu-1"), pytest.param("en", "web-eu-2", marks=pytest.mark.pages)],
+)
 def test_a_key_is_put_back_in_the_browser(
     visit: Visit, borrow: Borrow, language: str, name: str
 ) -> None:
