@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
+.PHONY: help frontend demo test check bench lab-test journeys pages slow fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ rescue-image: ## build the rescue image, as root on Debian (FRESH=1: anew, with 
 rescue-image-test: $(VENV)/.dev ## start the rescue image in QEMU and rescue a server with it
 	@rescue-image/system-packages
 	$(RUN) -m pytest -m image -n 0 tests/rescue_image
+
+slow: $(VENV)/.dev ## try what make test has no time for: restore, upgrade, three hundred rescues
+	$(RUN) -m pytest -n 0 tests/restore tests/instances/bulk/test_many.py
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*' --ignore 'node_modules/*'

@@ -98,6 +98,7 @@ def test_menu_and_dialogs(visit: Visit) -> None:
     fine(desk.page, "exit dialog")
 
 
+@pytest.mark.pages
 def test_a_rescue_in_each_stage(visit: Visit, borrow: Borrow, cloud: Cloud) -> None:
     name = borrow("web-2")
     desk = visit("alice")

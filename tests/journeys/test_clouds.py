@@ -109,7 +109,7 @@ def nothing_secret(page: Page, *secrets: str) -> None:
     assert not [secret for secret in secrets if secret in shown]
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_an_account_from_its_first_day_to_its_last(
     team: Callable[..., Office], ways: dict[str, Any], language: str
 ) -> None:

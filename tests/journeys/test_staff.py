@@ -41,7 +41,7 @@ def press(desk: Desk, name: str, label: str) -> None:
     desk.button(name, label).click()
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_the_whole_way(visit: Visit, borrow: Borrow, demo: SimpleNamespace, language: str) -> None:
     name = borrow("web-1")
     alice, sam = visit("alice", language), visit("", language)

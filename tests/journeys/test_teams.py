@@ -80,7 +80,7 @@ def newest(folder: Path, to: str) -> str:
     return arrived()[-1]
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_a_colleague_is_invited_joins_and_gets_another_role(
     arrive: Arrive, house: SimpleNamespace, language: str
 ) -> None:

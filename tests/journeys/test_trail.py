@@ -23,7 +23,7 @@ def checked(page: Page, state: str) -> None:
     fine(page, state)
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_an_owner_reads_narrows_and_exports(visit: Visit, borrow: Borrow, language: str) -> None:
     name = borrow("web-1")
     desk = visit("alice", language=language)

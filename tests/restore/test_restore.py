@@ -10,6 +10,7 @@ from tests.services import ROOT, postgres_programs
 
 
 @pytest.mark.long
+@pytest.mark.apart
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("database", ["sqlite", "postgres"])
 def test_a_lost_database_comes_back_with_everything_in_flight(database: str) -> None:

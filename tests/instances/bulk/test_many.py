@@ -38,6 +38,7 @@ def drive(batch: Batch, most: list[int], problems: list[BaseException]) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.apart
 @pytest.mark.timeout(400)
 @pytest.mark.django_db(transaction=True)
 def test_three_hundred_come_into_rescue(
