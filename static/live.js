@@ -23,7 +23,7 @@
     // The end of what is in the way is not always heard: its element may be gone by then.
     if (waiting.size) flushing = setTimeout(flush, 500);
   };
-  const refresh = (id, after = 20) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
+  const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
   // A machine that is not in this view may belong there now; where many change, that is asked for
   // all of them together.
   const GAP = 3000;
