@@ -65,7 +65,7 @@ licences: $(VENV)/.dev ## write docs/licences.md; fail for a licence that nobody
 sbom: $(VENV)/.dev ## write sbom.cdx.json, the list of what a panel consists of (CycloneDX)
 	@$(RUN) scripts/sbom.py
 
-audit: $(VENV)/.dev ## look every locked library up for known vulnerabilities (needs pypi.org)
+audit: $(VENV)/.dev ## look every locked library up for known vulnerabilities (needs the network)
 	@$(RUN) scripts/audit.py
 
 clean: ## remove the demo's data, caches and the virtual environment

@@ -74,7 +74,6 @@ OPEN = frozenset({State.READY, State.EXTERNAL} | PHASE_OF.keys())
 SETTLED = frozenset(State) - OPEN
 IN_RESCUE = frozenset({State.READY, State.EXTERNAL})
 BROKEN = frozenset({State.FAILED_BROKEN, State.EXIT_BROKEN})
-EXITING = frozenset(state for state, phase in PHASE_OF.items() if phase.call is Call.UNRESCUE)
 STARTING = frozenset({State.REQUESTED, State.CALLING, State.IN_DOUBT, State.WAITING, State.STUCK})
 # The host keeps a broken rescue's config drive until a clean exit, whatever reboots in between:
 # the next rescue of this server accepts only that password.
@@ -253,12 +252,12 @@ _MAY_CALL = {
 
 
 def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
-    act = new_action(case, seen, phase.call)
+    act, rescuing = new_action(case, seen, phase.call), phase.call is Call.RESCUE
     early = case.called_at is None or case.now - case.called_at < DOUBT_GRACE
     taken = seen.vm_state == "rescued" or seen.task_state == "rescuing"
-    if act and (phase.call is not Call.RESCUE or act.user_id == case.cloud_user_id):
+    if act and (not rescuing or act.user_id == case.cloud_user_id):
         return Move(to=phase.waiting)
-    if phase.call is Call.RESCUE and (act or (case.request_id and taken)):
+    if rescuing and (act or (case.request_id and taken)):
         # Theirs; but ours, unanswered, may still be on its way and be taken after theirs ends.
         return Move(wait=1) if early and not case.request_id else Move(to=State.LOST_RACE)
     done = _done_without_trace(case, seen, phase)
@@ -266,13 +265,11 @@ def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
         return done
     if case.conflict and case.calls == 1:
         # This POST was the only one and Nova said no to it: nothing was done.
-        no = State.REFUSED if phase.call is Call.RESCUE else case.fallback
-        return Move(to=no, reason="conflict")
+        return Move(to=State.REFUSED if rescuing else case.fallback, reason="conflict")
     if not seen.idle or early:
         return Move(wait=1)
     if case.calls >= MAX_CALLS:
-        not_taken = State.FAILED_CLEAN if phase.call is Call.RESCUE else case.fallback
-        return Move(to=not_taken, reason="not_taken")
+        return Move(to=State.FAILED_CLEAN if rescuing else case.fallback, reason="not_taken")
     return _MAY_CALL[phase.call](case, seen) or Move(to=phase.calling, call=phase.call)
 
 

@@ -1,4 +1,4 @@
-"""Ask PyPI for known vulnerabilities of every locked library; say plainly when it cannot tell.
+"""Ask for known vulnerabilities of every locked library; say plainly when nobody can tell.
 
 pip-audit ends well when it could not ask, or when the index it reached knows no vulnerabilities:
 so what counts is how many libraries were really looked up. Ends with 0 when all were and none has
@@ -42,7 +42,10 @@ def verdict(lock: str, found: "list[dict[str, Any]] | None") -> tuple[int, str]:
         return 1, "\n".join([f"{lock}: known vulnerabilities:", *hurt])
     if passed_over or not found:
         known = f"{len(found) - len(passed_over)} of {len(found)} libraries could be looked up"
-        return 2, f"{lock}: NOT audited: {known}. Run it where pypi.org itself is reached."
+        return (
+            2,
+            f"{lock}: NOT audited: {known}. Run it where the Python Package Index itself is reached.",
+        )
     return 0, f"{lock}: {len(found)} libraries, no known vulnerability."
 
 

@@ -19,9 +19,10 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from instances import events, news, rescue
-from instances.lifecycle import EXITING, LEFT_CLEAN, STARTING, State
+from instances.lifecycle import LEFT_CLEAN, STARTING, State
 from instances.models import Batch, BatchItem, Instance, Rescue
 from instances.models.clock import now as clock_now
+from instances.models.rescue import EXITING
 from teams import audit
 from teams.models import CloudAccount, User
 from teams.permissions import Right

@@ -12,12 +12,13 @@ from django.db.models import F, Q
 from instances import story
 from instances.lifecycle import (
     BROKEN,
-    EXITING,
     IN_RESCUE,
     KEEPS_PASSWORD,
     OPEN,
+    PHASE_OF,
     SETTLED,
     STARTING,
+    Call,
     Case,
     State,
 )
@@ -37,6 +38,7 @@ LEASE = timedelta(seconds=20)
 #: so many servers at work in one account are followed by one listing, not each by its own looks
 CROWD = 5
 AT_WORK = frozenset({State.WAITING, State.EXIT_WAITING})  # Nova said yes, the host has it
+EXITING = frozenset(state for state, phase in PHASE_OF.items() if phase.call is Call.UNRESCUE)
 #: on the way in or out, not stuck
 MOVING = AT_WORK | {
     State.REQUESTED, State.CALLING, State.IN_DOUBT,
