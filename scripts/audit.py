@@ -42,10 +42,7 @@ def verdict(lock: str, found: "list[dict[str, Any]] | None") -> tuple[int, str]:
         return 1, "\n".join([f"{lock}: known vulnerabilities:", *hurt])
     if passed_over or not found:
         known = f"{len(found) - len(passed_over)} of {len(found)} libraries could be looked up"
-        return (
-            2,
-            f"{lock}: NOT audited: {known}. Run it where the Python Package Index itself is reached.",
-        )
+        return 2, f"{lock}: NOT audited: {known}. Run it with the network."
     return 0, f"{lock}: {len(found)} libraries, no known vulnerability."
 
 
