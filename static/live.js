@@ -6,11 +6,12 @@
   const title = document.title;
 
   // ---- refreshing: never under an open menu or a press, nor while an answer for the same place, or
-  // for one around it, is on its way: that answer may be older and would land last
+  // for one around it, is on its way: that answer may be older and would land last. What has just
+  // landed does not listen before htmx let it settle: told earlier, it would hear nothing
   const waiting = new Set(), closed = new Set();
   let flushing = 0, pressed = null, letGo = 0;
   const held = (element) => pressed?.isConnected && element?.contains(pressed);
-  const occupied = (element) => held(element) || element.querySelector(".htmx-request") || (element.querySelector(":popover-open") && !element.matches("tr.row")) || element.closest(".htmx-request")
+  const occupied = (element) => held(element) || element.querySelector(".htmx-request") || (element.querySelector(":popover-open") && !element.matches("tr.row")) || element.closest(".htmx-request, .htmx-added")
     || (element.closest("#instances") && $("#search.htmx-request"));
   const flush = () => {
     flushing = 0;
@@ -101,7 +102,7 @@
     const { xhr } = event.detail;
     if (performance.now() - left < 5000 && xhr.getResponseHeader("HX-Refresh")) event.preventDefault();
   });
-  document.addEventListener("htmx:afterRequest", () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
+  for (const end of ["htmx:afterRequest", "htmx:afterSettle"]) document.addEventListener(end, () => { if (waiting.size) flushing ||= setTimeout(flush, 60); });
   // What was to be fetched anew and could not be is fetched later.
   const again = ({ detail: { requestConfig, target, xhr } }) => {
     const refreshed = requestConfig?.triggeringEvent?.type === "refresh";

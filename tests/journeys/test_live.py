@@ -158,3 +158,14 @@ def test_an_answer_is_taken_while_its_own_button_is_still_held(
     dialog = desk.choose(name, "Start in rescue mode")
     dialog.get_by_role("button", name="Start in rescue mode", exact=True).click()
     expect(dialog).to_have_count(0, timeout=5000)
+
+
+@pytest.mark.skipif(not can_listen(), reason="needs Linux: all of 127.0.0.0/8")
+def test_what_changes_while_an_answer_settles_is_shown_too(visit: Visit, borrow: Borrow) -> None:
+    """What a click brought does not listen until htmx let it settle: a change just then waits."""
+    desk = visit("alice")
+    page = desk.page
+    machine_page(desk, borrow("web-2"))
+    page.evaluate("htmx.config.defaultSettleDelay = 2000")  # longer than looking takes
+    page.get_by_role("button", name=re.compile("^Look (at the disks|again)$")).click()
+    expect(page.get_by_role("button", name="Mount on /mnt", exact=True)).to_be_enabled()
