@@ -51,19 +51,21 @@ def watch(team_ids: Iterable[int]) -> str:
     """Say that somebody looks at these teams: a page view counts where no stream can.
 
     Return a word that differs once anything was announced of one of them; empty when the broker
-    is away and nobody can tell.
+    is away, or there are none, and nobody can tell.
     """
     ids = sorted(team_ids)
+    if not ids:
+        return ""
     try:
         with connection().pipeline(transaction=False) as batch:
             for pk in ids:
                 batch.set(WATCHED.format(team=pk), "1", ex=WATCHED_FOR)
-            batch.mget([REVISION.format(team=pk) for pk in ids] or ["-"])
+            batch.mget([REVISION.format(team=pk) for pk in ids])
             revisions = batch.execute()[-1]
     except redis.RedisError as error:
         logger.warning("watching not announced: %s", type(error).__name__)
         return ""
-    return repr([*zip(ids, revisions, strict=False)])
+    return ",".join(f"{pk}-{one}" for pk, one in zip(ids, revisions, strict=True))
 
 
 def watched_teams(team_ids: Iterable[int]) -> set[int]:

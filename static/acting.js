@@ -30,6 +30,8 @@
     detail.serverResponse = detail.serverResponse.slice(0, at);
     htmx.trigger("#acting", "refresh");
   });
+  // ... or was taken away while htmx was at it.
+  document.addEventListener("htmx:oobErrorNoTarget", () => htmx.trigger("#acting", "refresh"));
   document.addEventListener("htmx:oobBeforeSwap", ({ detail }) => {
     if (detail.target.id === "acting" && shows(detail.target) === shows(detail.fragment)) detail.shouldSwap = false;
   });

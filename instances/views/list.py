@@ -241,9 +241,12 @@ class ListView:
 
     @cached_property
     def accounts(self) -> list[CloudAccount]:
-        teams = [self.team] if self.team else self.teams
-        connected = CloudAccount.objects.connected().filter(team__in=teams)
-        return list(connected.select_related("mirror", "team"))
+        teams = {team.pk: team for team in ([self.team] if self.team else self.teams)}
+        connected = CloudAccount.objects.connected().filter(team__in=list(teams))
+        found = list(connected.select_related("mirror"))
+        for account in found:
+            account.team = teams[account.team_id]
+        return found
 
     @property
     def has_accounts(self) -> bool:

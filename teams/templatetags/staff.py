@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from django import template
+from django.core.cache import caches
 from django.template.context import RequestContext
 from django.utils import timezone
 
@@ -12,14 +13,28 @@ from teams.models import Impersonation
 
 register = template.Library()
 
+NOBODY_KEPT = 10.0  # seconds
+
 
 @register.simple_tag(takes_context=True)
 def accesses_to_me(context: RequestContext) -> list[Impersonation]:
-    """List the staff who act for this person now; staff themselves have the banner."""
-    user: Any = getattr(context.get("request"), "user", None)
+    """List the staff who act for this person now; staff themselves have the banner.
+
+    That nobody does stays so until something is announced of the person's teams: whoever begins
+    announces it to them.
+    """
+    request: Any = context.get("request")
+    user: Any = getattr(request, "user", None)
     if user is None or not user.is_authenticated or user.acted_by or user.is_staff:
         return []
-    return list(acting.running().filter(customer=user))
+    revision = getattr(request, "revision", "")
+    nobody = f"nobody:{user.pk}:{revision}"
+    if revision and caches["lists"].get(nobody):
+        return []
+    accesses = list(acting.running().filter(customer=user))
+    if revision and not accesses:
+        caches["lists"].set(nobody, True, NOBODY_KEPT)
+    return accesses
 
 
 @register.simple_tag(takes_context=True)

@@ -15,7 +15,7 @@ from instances.cards import PANEL_HOLDS
 from instances.models import Instance, Rescue
 from instances.views.list import LIST_KEPT
 from instances.views.rows import Row, write
-from teams.models import CloudAccount, Team, User
+from teams.models import CloudAccount, Impersonation, Team, User
 from tests.instances import rows
 
 pytestmark = pytest.mark.django_db
@@ -222,6 +222,23 @@ def test_each_announcement_but_of_a_mere_reading_is_another_revision(db, redis_s
         events.connection.cache_clear()
     assert told[1] == told[2]
     assert len(set(told)) == 4
+
+
+def test_staff_who_begin_to_act_are_told_of_on_the_next_page(
+    client, teams, alice, sam, revision
+):
+    client.force_login(alice)
+    rows.instance(rows.account(teams.acme))
+    notice = 'aria-label="Staff access"'
+    assert notice not in client.get("/").content.decode()
+    Impersonation.objects.create(
+        staff=sam, customer=alice, reason="Ticket 4711",
+        started_at=timezone.now(), until=timezone.now() + timedelta(minutes=30),
+    )  # fmt: skip
+    assert notice not in client.get("/").content.decode()  # nothing was announced yet
+    assert notice in client.get("/acting").content.decode()
+    revision[0] = "2"
+    assert notice in client.get("/").content.decode()
 
 
 def test_an_empty_panel_is_asked_for_again_when_a_change_was_announced(

@@ -16,8 +16,8 @@ from tests.journeys.visitor import Visitor
 from tests.services import running_demo
 
 expect.set_options(timeout=20_000)
-# What the browser and htmx write for an answer of 400 and more, when offline, or when a click
-# overtakes a refresh.
+# What the browser and htmx write for an answer of 400 and more, when offline, when a click
+# overtakes a refresh, or when a row goes while its answer lands.
 EXPECTED = (
     "Failed to load resource: the server responded",
     "Failed to load resource: net::ERR_INTERNET_DISCONNECTED",
@@ -26,6 +26,7 @@ EXPECTED = (
     "htmx:sendAbort",
     "htmx:afterRequest",
     "htmx:afterOnLoad",
+    "htmx:oobErrorNoTarget, #acting",
 )
 
 
