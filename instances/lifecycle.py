@@ -293,6 +293,8 @@ def _waiting_rescue(case: Case, seen: Seen) -> Move:
             return Move(to=State.LOST_RACE)
         return Move(to=State.ENDED_OUTSIDE if newer & EXIT_MARKS else State.READY)
     over = _waited(case) > (SETTLE_AFTER if act is not None and act.finished else STUCK_AFTER)
+    if seen.vm_state == "error" and not failed and Call.UNRESCUE in newer:
+        return Move(to=State.EXIT_BROKEN, reason="outside")  # ours was left before it broke
     if seen.vm_state == "error" and (failed or over or case.vm_state_before != "error"):
         return Move(to=State.FAILED_BROKEN, reason="host_error")
     if failed:

@@ -63,11 +63,11 @@ def _wrong_end(story: Story) -> str:
     if state == "FAILED_CLEAN":
         return "its rescue did not fail" if good else ""
     if state == "FAILED_BROKEN":
-        # An open question: the panel does not tell an outsider's later failure from its own.
-        theirs = any(one["action"] == "rescue" and one["failed"] for one in story.theirs)
-        return "" if ours and (theirs or not good) else "its rescue did not fail"
+        return "" if ours and not good else "its rescue did not fail"
     if state == "EXIT_BROKEN":
-        return "" if story.has("unrescue", failed=True) else "no exit failed"
+        # Somebody else may have left it well, and then broken the machine by a rescue of their own.
+        after = story.has("unrescue", failed=False) and story.has("rescue", failed=True)
+        return "" if after or story.has("unrescue", failed=True) else "no exit failed"
     if state == "RECOVERED":
         return "" if story.has("reboot") else "nobody rebooted it"
     if state == "CLOSED":

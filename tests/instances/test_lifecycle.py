@@ -137,6 +137,17 @@ WAITING = [
     ("nearly", OURS, seen("rescued", act("rescue"), task="rescuing"), STAY),
     ("at work", OURS, seen("active", act("rescue"), task="rescuing"), STAY),
     ("driver error", OURS, seen("error", HOST_ERROR), to(S.FAILED_BROKEN, "host_error")),
+    (
+        "left by somebody else, whose own rescue failed",
+        OURS,
+        seen(
+            "error",
+            act("rescue", "req-2", THEM, failed=True, **DONE),
+            act("unrescue", "req-1", THEM, **DONE),
+            act("rescue", **DONE),
+        ),
+        to(S.EXIT_BROKEN, "outside"),
+    ),
     ("error without an action", OURS, seen("error"), to(S.FAILED_BROKEN, "host_error")),
     (
         "was in error, still at work",
