@@ -1,20 +1,26 @@
 """Serve Django's pages and, beside them, the live stream and the terminals."""
 
+import gc
 import os
 
+import django
 from asgiref.typing import ASGIReceiveCallable, ASGISendCallable, Scope
-from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rescuepanel.settings")
-
-_pages = get_asgi_application()
+django.setup(set_prefix=False)
 
 # Models can be imported only when Django is set up.
 from django.conf import settings  # noqa: E402
 
+from rescuepanel.pages import Pages  # noqa: E402
 from rescuepanel.stream import Stream  # noqa: E402
 from rescuepanel.terminal import Terminals  # noqa: E402
 
+# What is loaded by now stays; a page makes thousands of objects and leaves few of them behind.
+gc.freeze()
+gc.set_threshold(20_000, 20, 20)
+
+_pages = Pages()
 _events = Stream(settings.REDIS_URL)
 _terminals = Terminals()
 

@@ -180,17 +180,23 @@ def kept(path: Path, make: Callable[[], str]) -> str:
     return path.read_text(encoding="ascii")
 
 
+CONNECTION_KEPT = 60  # seconds; ?conn_max_age= in the address says otherwise
+
+
 def database(default: str | None = None) -> dict[str, Any]:
     """Return Django's database settings for DATABASE_URL."""
     url = text("DATABASE_URL", default)
     try:
-        settings: dict[str, Any] = dict(dj_database_url.parse(url))
+        # A connection is kept for the next page or task, and looked at before it is used again.
+        settings: dict[str, Any] = dict(dj_database_url.parse(url, conn_health_checks=True))
+        options = settings.pop("OPTIONS", {})
+        settings["CONN_MAX_AGE"] = int(options.pop("conn_max_age", CONNECTION_KEPT))
     except ValueError as error:
         raise ImproperlyConfigured(_DATABASE_HELP) from error
     if settings.get("ENGINE") == "django.db.backends.sqlite3":
         settings["OPTIONS"] = _SQLITE
     elif settings.get("ENGINE") == "django.db.backends.postgresql":
-        settings["OPTIONS"] = {"connect_timeout": 3, **settings.get("OPTIONS", {})}
+        settings["OPTIONS"] = {"connect_timeout": 3, **options}
     else:
         raise ImproperlyConfigured(_DATABASE_HELP)
     return settings

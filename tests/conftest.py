@@ -36,6 +36,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _set_environment(folder, database, redis_server.url)
     from django.conf import settings
 
+    # Threads of servers in the tests would keep theirs, and the database could not be dropped.
+    settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     if "sqlite" in database:
         # A file, not memory: the stream's and the workers' threads see it too.

@@ -45,10 +45,18 @@ STAGE_WORDS: dict[str, StrOrPromise] = {
 }
 
 
+#: said once in panel.css for all icons: a list has some three hundred
+IN_STYLES = (
+    ' fill="none" stroke="currentColor" stroke-width="2" stroke-linecap="round"'
+    ' stroke-linejoin="round"'
+)
+
+
 @lru_cache(maxsize=256)
 def _drawing(name: str, size: int, css: str) -> str:
     hidden = {"class": f"icon {css}".strip(), "aria-hidden": "true", "focusable": "false"}
-    return lucide(name, size=size, **hidden)
+    drawn = lucide(name, size=size, **hidden)
+    return "".join(line.strip() for line in drawn.replace(IN_STYLES, "").splitlines())
 
 
 @register.simple_tag

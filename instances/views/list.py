@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from instances.models.mirror import InstanceQuerySet
 
 PAGE_SIZE = 50
+ACCOUNTS_KEPT = 1.0  # seconds; how old the list is may seem that much more
 LIST_KEPT = 10.0  # seconds, for what might change without being announced
 # On the way into rescue a server still has its old status: it counts as in rescue alone.
 RESCUED = Q(vm_state="rescued") | Q(task_state__in=["rescuing", "unrescuing"])
@@ -242,8 +243,13 @@ class ListView:
     @cached_property
     def accounts(self) -> list[CloudAccount]:
         teams = {team.pk: team for team in ([self.team] if self.team else self.teams)}
-        connected = CloudAccount.objects.connected().filter(team__in=list(teams))
-        found = list(connected.select_related("mirror"))
+
+        def ask() -> tuple[list[CloudAccount], float]:
+            connected = CloudAccount.objects.connected().filter(team__in=list(teams))
+            return list(connected.select_related("mirror")), ACCOUNTS_KEPT
+
+        facts = ("accounts", self.revision, sorted(teams))
+        found = kept("lists", facts, ask) if self.revision else ask()[0]
         for account in found:
             account.team = teams[account.team_id]
         return found
@@ -289,7 +295,7 @@ def _read(account: CloudAccount) -> bool:
 def instance_list(request: Request) -> HttpResponse:
     """Show the list, or only its table to an open page."""
     view = ListView(request.user, request.GET.dict(), request.get_full_path())
-    view.revision = events.watch({account.team_id for account in view.accounts})
+    view.revision = events.watch(team.pk for team in ([view.team] if view.team else view.teams))
     if view.team is None:  # the panel tells of all teams
         request.revision = view.revision
     template = "_table" if wants_fragment(request) else "list"

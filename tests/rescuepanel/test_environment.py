@@ -162,3 +162,16 @@ def test_the_address_of_notifications_is_checked_and_not_repeated(
         with pytest.raises(ImproperlyConfigured, match="must look like amqps://") as refused:
             env.amqp_url("NOVA_NOTIFICATIONS_URL")
         assert "hidden" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"), [("", 60), ("?conn_max_age=0", 0), ("?sslmode=require", 60)]
+)
+def test_a_connection_is_kept_unless_the_address_says_otherwise(
+    monkeypatch: pytest.MonkeyPatch, asked: str, seconds: int
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgres://panel:secret@db/panel{asked}")
+    found = env.database()
+    assert found["CONN_MAX_AGE"] == seconds and found["CONN_HEALTH_CHECKS"]
+    assert "conn_max_age" not in found["OPTIONS"]
+    assert ("sslmode" in found["OPTIONS"]) is ("sslmode" in asked)

@@ -1,5 +1,6 @@
 """Headers every answer carries, and the request's number in the logs."""
 
+import gzip
 import json
 import logging
 from typing import Any
@@ -107,3 +108,23 @@ def test_pages_are_compressed_and_streams_are_not(response: Any, compressed: boo
     request = RequestFactory().get("/", headers={"Accept-Encoding": "gzip"})
     answered = Compressed(lambda _request: response)(request)
     assert answered.headers.get("Content-Encoding", "") == ("gzip" if compressed else "")
+
+
+def test_compressed_pages_of_the_same_length_differ_in_theirs() -> None:
+    """Against BREACH: the length says little of what is in the page, and it opens as ever."""
+    lengths = set()
+    for _turn in range(40):
+        request = RequestFactory().get("/", headers={"Accept-Encoding": "br, gzip"})
+        page = Compressed(lambda _request: HttpResponse("a page " * 200))(request)
+        assert gzip.decompress(page.content) == b"a page " * 200
+        assert page.headers["Content-Length"] == str(len(page.content))
+        assert page.headers["Vary"] == "Accept-Encoding"
+        lengths.add(len(page.content))
+    assert len(lengths) > 10
+
+
+@pytest.mark.parametrize("asked", ["", "br", "gzipped"])
+def test_who_does_not_ask_for_it_gets_the_page_as_it_is(asked: str) -> None:
+    request = RequestFactory().get("/", headers={"Accept-Encoding": asked})
+    page = Compressed(lambda _request: HttpResponse("a page " * 200))(request)
+    assert page.content == b"a page " * 200 and page.headers["Vary"] == "Accept-Encoding"

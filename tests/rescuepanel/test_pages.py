@@ -1,0 +1,49 @@
+"""A page is answered in one thread, which keeps its connection for the next one."""
+
+import asyncio
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.core.handlers.base import BaseHandler
+from django.db import connection
+from django.http import HttpRequest, HttpResponse
+
+from rescuepanel.pages import Pages
+
+
+def answered(pages: Pages, path: str) -> HttpResponse:
+    request = HttpRequest()
+    request.path = request.path_info = path
+    request.method = "GET"
+    return asyncio.run(pages.get_response_async(request))
+
+
+@pytest.fixture
+def seen(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, Any]]:
+    """Note in which thread each page is made, and with which connection."""
+    noted: list[tuple[int, Any]] = []
+
+    def answer(_self: Any, request: HttpRequest) -> HttpResponse:
+        connection.ensure_connection()
+        noted.append((threading.get_ident(), connection.connection))
+        return HttpResponse("made")
+
+    monkeypatch.setattr(BaseHandler, "get_response", answer)
+    return noted
+
+
+def test_a_connection_is_kept_for_the_next_page(
+    seen: list[tuple[int, Any]], monkeypatch: pytest.MonkeyPatch, django_db_blocker: Any
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "CONN_MAX_AGE", 60)
+    pages = Pages()
+    pages._threads = ThreadPoolExecutor(1)
+    with django_db_blocker.unblock():
+        for path in ("/", "/", "/"):
+            assert answered(pages, path).content == b"made"
+        pages._threads.submit(lambda: connection.close()).result()
+    threads = {thread for thread, _ in seen}
+    assert len(threads) == 1 and threads != {threading.get_ident()}
+    assert len({id(link) for _, link in seen}) == 1
