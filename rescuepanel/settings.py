@@ -243,7 +243,8 @@ SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 200
+# As many machines as a bulk action may rescue at once, ticked one by one, and what else a form has
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 300
 # What is uploaded is a credential: kept in memory, or dropped when it is too long to be one
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 
