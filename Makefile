@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test journeys pages slow fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
+.PHONY: help frontend demo test check bench lab-test outages journeys pages slow fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,10 @@ check: $(VENV)/.dev ## run linters, types, import contracts, migrations, templat
 	@scripts/check
 
 lab-test: $(VENV)/.dev ## run the flow and the contract suite against the real OpenStack lab
-	$(RUN) -m pytest -m lab -n 0 tests
+	$(RUN) -m pytest -m 'lab and not apart' -n 0 tests
+
+outages: $(VENV)/.dev ## rescue through the panel while parts of the real OpenStack lab are away
+	$(RUN) -m pytest -m 'lab and apart' -n 0 -s tests/lab
 
 bench: $(VENV)/.dev ## measure side by side what has a bound (click to ready needs the OpenStack lab)
 	$(RUN) -m tests.bench
