@@ -1,6 +1,6 @@
 """The admin's pages of machines and rescues: to search and read, without any password."""
 
-from instances.models import CloudMirror, Grant, ImageProfile, Instance, Rescue
+from instances.models import Batch, CloudMirror, Grant, ImageProfile, Instance, Rescue
 from teams.admin import listed
 
 listed(
@@ -19,6 +19,14 @@ listed(
     list_select_related=["instance", "requested_by", "acting_by"],
     ordering=["-created_at"],
     raw_id_fields=["instance"],
+)
+listed(
+    Batch,
+    "begun_at team kind state asked_by acting_by ended_at",
+    "id team__name asked_by__email reason",
+    list_filter=["kind", "state"],
+    list_select_related=["team", "asked_by", "acting_by"],
+    ordering=["-created_at"],
 )
 listed(
     Grant,

@@ -10,10 +10,12 @@ from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
-from instances.models import Dismissal, Grant, Rescue, Terminal
+from instances.lifecycle import OPEN
+from instances.models import Batch, Dismissal, Grant, Rescue, Terminal
 from teams.models import Delivery, Impersonation, Invitation
 
-BATCH = 500
+AT_A_TIME = 500
+DRAFTS_LIVE = timedelta(days=1)
 
 
 def purge(days: int) -> dict[str, int]:
@@ -28,6 +30,12 @@ def purge(days: int) -> dict[str, int]:
         ),
         "invitations": Invitation.objects.filter(used),
         "deliveries": Delivery.objects.filter(created_at__lt=before, next_at=None),
+        "bulk actions": Batch.objects.filter(ended_at__lt=before).exclude(
+            items__rescue__state__in=OPEN
+        ),
+        "drafts of bulk actions": Batch.objects.filter(
+            state=Batch.State.DRAFT, created_at__lt=timezone.now() - DRAFTS_LIVE
+        ),
         "dismissals": Dismissal.objects.filter(at__lt=before, rescue__ended_at__lt=before),
     }
     gone = {name: _in_batches(rows, _delete) for name, rows in old.items()}
@@ -54,6 +62,6 @@ def _delete(some: "QuerySet[Any]") -> int:
 def _in_batches(rows: "QuerySet[Any]", act: Callable[["QuerySet[Any]"], int]) -> int:
     """Act on a few rows at a time: nobody waits long for the tables."""
     total = 0
-    while some := list(rows.order_by("pk").values_list("pk", flat=True)[:BATCH]):
+    while some := list(rows.order_by("pk").values_list("pk", flat=True)[:AT_A_TIME]):
         total += act(rows.model._default_manager.filter(pk__in=some))
     return total

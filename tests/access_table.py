@@ -205,7 +205,7 @@ teams/<int:pk>/clouds/<int:account>/disconnect GET,POST in 403 403 + 404 404 403
 # The admin: the same three pages for each kind of row; support looks, only operators may change.
 ADMIN = {
     "teams": "auditentry cloudaccount delivery impersonation invitation membership team user webhook",
-    "instances": "cloudmirror grant imageprofile instance rescue",
+    "instances": "batch cloudmirror grant imageprofile instance rescue",
 }
 PAGES = """
 admin/{kind}/                              GET,POST   in 404 404 404 404 +    403 403 403

@@ -10,7 +10,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from instances.models import Dismissal, Grant, Rescue
+from instances.models import Batch, BatchItem, Dismissal, Grant, Rescue
 from teams import audit, outbox
 from teams.models import AuditEntry, Delivery, Impersonation, Invitation
 from tests.instances import rows
@@ -75,6 +75,33 @@ def test_the_older_half_goes(past: Any) -> None:
     ]  # fmt: skip
     assert AuditEntry.objects.count() == entries
     assert {line.rpartition(": ")[2] for line in purge().splitlines()} == {"0"}, "once"
+
+
+def test_bulk_actions_go_and_their_rescues_stay(past: Any, alice: Any) -> None:
+    now = timezone.now()
+
+    def batch(days: int, state: str, ended: bool = True) -> Batch:
+        at = now - timedelta(days=days)
+        return Batch.objects.create(
+            team=past, kind="start", state=state, asked_by=alice, created_at=at,
+            ended_at=at if ended else None,
+        )  # fmt: skip
+
+    old, inside, young, running = (
+        batch(40, "done"), batch(40, "done"), batch(20, "done"), batch(40, "running", ended=False),
+    )  # fmt: skip
+    draft, forgotten = batch(0, "draft", ended=False), batch(2, "draft", ended=False)
+    server = Rescue.objects.get(instance__name="web-40").instance
+    for made, rescue in (
+        (old, server.rescues.get()), (inside, rows.rescue(server, "READY", alice)),
+    ):  # fmt: skip
+        BatchItem.objects.create(
+            batch=made, instance=server, account=server.account, rescue=rescue, position=1
+        )
+    said = purge()
+    assert "bulk actions: 1\n" in said and "drafts of bulk actions: 1\n" in said
+    assert set(Batch.objects.all()) == {inside, young, running, draft}
+    assert forgotten not in Batch.objects.all() and Rescue.objects.count() == 3
 
 
 def test_mail_that_is_still_to_go_out_stays(past: Any, alice: Any) -> None:
