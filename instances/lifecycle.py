@@ -83,6 +83,7 @@ LEFT_CLEAN = frozenset({State.CLOSED, State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD,
 
 # Either of them since ours: ours has ended, and what is in rescue now is somebody else's.
 EXIT_MARKS = frozenset({Call.RESCUE, Call.UNRESCUE})
+LEAVING = frozenset({Call.RESCUE, Call.UNRESCUE, Call.REBOOT})
 RESCUABLE_VM_STATES = frozenset({"active", "stopped", "error"})
 GONE_VM_STATES = frozenset({"deleted", "soft-delete"})
 CALL_TIMEOUT = timedelta(seconds=10)  # to connect, and again to wait for Nova's answer to a POST
@@ -293,8 +294,9 @@ def _waiting_rescue(case: Case, seen: Seen) -> Move:
             return Move(to=State.LOST_RACE)
         return Move(to=State.ENDED_OUTSIDE if newer & EXIT_MARKS else State.READY)
     over = _waited(case) > (SETTLE_AFTER if act is not None and act.finished else STUCK_AFTER)
-    if seen.vm_state == "error" and not failed and Call.UNRESCUE in newer:
-        return Move(to=State.EXIT_BROKEN, reason="outside")  # ours was left before it broke
+    left = any(later.action == Call.UNRESCUE for later in _later(case, seen))
+    if seen.vm_state == "error" and act is not None and not failed and left:
+        return Move(to=State.EXIT_BROKEN, reason="outside")  # ours was done before it broke
     if seen.vm_state == "error" and (failed or over or case.vm_state_before != "error"):
         return Move(to=State.FAILED_BROKEN, reason="host_error")
     if failed:
@@ -352,8 +354,8 @@ def _keep_waiting(case: Case, act: Act | None, waiting: State, stuck: State) -> 
     return Move(wait=LOOK_EVERY if waited < HOST_SILENT_AFTER else 3, reason=reason)
 
 
-def _since(case: Case, seen: Seen) -> list[Act]:
-    """Return the actions since our call that did not fail, newest first.
+def _later(case: Case, seen: Seen) -> list[Act]:
+    """Return the actions since our call, newest first.
 
     A rescue found in the cloud has neither a call nor a baseline: the newest rescue is it.
     """
@@ -364,12 +366,16 @@ def _since(case: Case, seen: Seen) -> list[Act]:
         if ours or (adopted and act.action == Call.RESCUE):
             break
         newer.append(act)
-    return [act for act in newer if not act.failed]
+    return newer
+
+
+def _since(case: Case, seen: Seen) -> list[Act]:
+    """Return those of them that did not fail."""
+    return [act for act in _later(case, seen) if not act.failed]
 
 
 def _in_rescue(case: Case, seen: Seen) -> Move:
     newer = _since(case, seen)
-    exited = next((act for act in newer if act.action == Call.UNRESCUE), None)
     if seen.vm_state == "rescued":
         if seen.idle and any(act.action in EXIT_MARKS for act in newer):
             return Move(to=State.ENDED_OUTSIDE)
@@ -378,7 +384,9 @@ def _in_rescue(case: Case, seen: Seen) -> Move:
         return Move(wait=1)
     if seen.vm_state == "error":
         return Move(to=State.EXIT_BROKEN, reason="outside")
-    by_cloud = exited is None or exited.user_id is None  # whoever asks the API leaves a trace
+    # Whoever asks the API leaves a trace; an exit that failed may have been mended by a reboot.
+    traces = [act for act in _later(case, seen) if act.action in LEAVING]
+    by_cloud = not any(act.user_id for act in traces)
     return Move(to=State.ENDED_BY_CLOUD if by_cloud else State.ENDED_OUTSIDE)
 
 

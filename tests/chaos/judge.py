@@ -69,7 +69,9 @@ def _wrong_end(story: Story) -> str:
         after = story.has("unrescue", failed=False) and story.has("rescue", failed=True)
         return "" if after or story.has("unrescue", failed=True) else "no exit failed"
     if state == "RECOVERED":
-        return "" if story.has("reboot") else "nobody rebooted it"
+        # Or somebody else rescued the broken machine and left it well.
+        back = story.has("reboot") or story.has("unrescue", failed=False)
+        return "" if back else "nobody rebooted it"
     if state == "CLOSED":
         return "" if good and story.has("unrescue", failed=False) else "there was no rescue or exit"
     if state == "ENDED_OUTSIDE":

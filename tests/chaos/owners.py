@@ -183,14 +183,18 @@ class Machine(threading.Thread):
             self.play.tried += attempt == 0
             if word and self.play.stage.control("POST", "password-check", asked)["accepted"]:
                 return
-            # An outsider may have left or taken the machine a moment ago: the panel has to notice.
             self.play.rows.fresh()
-            self.play.pause(8 if self.server_id in self.play.troubled else 1)
+            self.play.pause(1)
             row = self.play.rows.get(rescue_id)
-            if row is None or row["state"] != "READY":
+            if row is None or row["state"] != "READY" or self.taken():
                 return
         kind = "wrong password" if word else "lost password"
         self.play.wrongs.append(judge.Wrong(kind, "what is shown does not open it", self.story))
+
+    def taken(self) -> bool:
+        """Tell whether somebody else left or took the machine: the panel will notice in time."""
+        marks = [one for one in self.cloud()["actions"] if one["action"] in ("rescue", "unrescue")]
+        return bool(marks) and marks[-1]["user_id"] not in judge.OURS
 
     def leave(self, rescue_id: str) -> dict[str, Any]:
         """Ask for the exit, and wait until it rests again."""

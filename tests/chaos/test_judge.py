@@ -36,6 +36,7 @@ RIGHT = [
     ("EXIT_BROKEN", did("rescue"), did("unrescue", THEM), did("rescue", THEM, failed=True)),
     ("EXIT_BROKEN", did("rescue"), did("unrescue", failed=True)),
     ("RECOVERED", FAILED, did("reboot")),
+    ("RECOVERED", FAILED, did("rescue", THEM), did("unrescue", THEM)),
     ("ENDED_OUTSIDE", did("rescue"), did("unrescue", THEM)),
 ]
 WRONG = [

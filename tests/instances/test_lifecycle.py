@@ -148,6 +148,18 @@ WAITING = [
         ),
         to(S.EXIT_BROKEN, "outside"),
     ),
+    (
+        "left by somebody else, whose exit failed",
+        OURS,
+        seen("error", act("unrescue", "req-1", THEM, failed=True, **DONE), act("rescue", **DONE)),
+        to(S.EXIT_BROKEN, "outside"),
+    ),
+    (
+        "an exit from before its call says nothing",
+        OURS | {"baseline": frozenset({"req-1"})},
+        seen("error", act("rescue", **DONE), act("unrescue", "req-1", THEM, **DONE)),
+        to(S.FAILED_BROKEN, "host_error"),
+    ),
     ("error without an action", OURS, seen("error"), to(S.FAILED_BROKEN, "host_error")),
     (
         "was in error, still at work",
@@ -260,6 +272,23 @@ READY = [
     ("something goes on", OURS, seen("rescued", act("rescue"), task="unrescuing"), STAY),
     ("ended outside", OURS, seen("active", BY_OTHER, act("rescue")), to(S.ENDED_OUTSIDE)),
     ("ended by the cloud", OURS, seen("active", BY_NOBODY, act("rescue")), to(S.ENDED_BY_CLOUD)),
+    (
+        "rebooted by somebody after a failed exit",
+        OURS,
+        seen(
+            "active",
+            act("reboot", "req-2", THEM),
+            act("unrescue", "req-1", THEM, failed=True),
+            act("rescue"),
+        ),
+        to(S.ENDED_OUTSIDE),
+    ),
+    (
+        "rebooted by somebody, which tells nothing of an exit by the cloud",
+        OURS,
+        seen("active", BY_NOBODY, act("rescue"), act("reboot", "req-old", THEM)),
+        to(S.ENDED_BY_CLOUD),
+    ),
     ("ended without a trace", OURS, seen("active", act("rescue")), to(S.ENDED_BY_CLOUD)),
     ("starting again", OURS, seen("active", BY_OTHER, act("rescue"), task="spawning"), STAY),
     (

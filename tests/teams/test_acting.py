@@ -247,10 +247,13 @@ def test_nobody_learns_of_another_s_impersonation(
 # The customer's side ----------------------------------------------------------------------------
 
 
-def test_the_customer_sees_it_and_ends_it(staff: Client, client: Client, alice: Any) -> None:
+def test_the_customer_sees_it_and_ends_it(
+    staff: Client, client: Client, alice: Any, django_capture_on_commit_callbacks: Any
+) -> None:
     client.force_login(alice)
     assert "End this access" not in text(client.get("/"))
-    begin(staff, alice)
+    with django_capture_on_commit_callbacks(execute=True):  # it is announced
+        begin(staff, alice)
     access = Impersonation.objects.get()
     for address in ("/", "/account/staff-access"):
         shown = text(client.get(address))
