@@ -22,16 +22,15 @@ from instances.lifecycle import (
     LEFT_CLEAN,
     SETTLED,
     STARTING,
-    Act,
     Call,
     Move,
     Phase,
-    Seen,
     State,
 )
 from instances.models import Instance, Rescue, Snapshot
 from instances.models.clock import now as clock_now
 from instances.models.rescue import AT_WORK, PASSWORD_LIVES
+from instances.observed import Act, Seen
 from teams import audit
 from teams.permissions import Right
 from teams.secrets import CannotOpen

@@ -5,9 +5,11 @@ move to make next. It is pure: no Django, no clock, no network; the caller carri
 by compare-and-set. See docs/architecture.md, "The life of a rescue".
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from instances.observed import Act, Seen
 
 
 class State(StrEnum):
@@ -85,7 +87,6 @@ LEFT_CLEAN = frozenset({State.CLOSED, State.ENDED_OUTSIDE, State.ENDED_BY_CLOUD,
 EXIT_MARKS = frozenset({Call.RESCUE, Call.UNRESCUE})
 LEAVING = frozenset({Call.RESCUE, Call.UNRESCUE, Call.REBOOT})
 RESCUABLE_VM_STATES = frozenset({"active", "stopped", "error"})
-GONE_VM_STATES = frozenset({"deleted", "soft-delete"})
 CALL_TIMEOUT = timedelta(seconds=10)  # to connect, and again to wait for Nova's answer to a POST
 DOUBT_GRACE = 2.5 * CALL_TIMEOUT  # after this, a POST that left no trace was never received
 EXPIRES_AFTER = timedelta(minutes=10)
@@ -114,40 +115,6 @@ class Case:
     fallback: State = State.EXPIRED
     #: Nova answered the last call with a clear no (409)
     conflict: bool = False
-
-
-@dataclass(frozen=True)
-class Act:
-    """One of Nova's instance actions."""
-
-    request_id: str
-    action: str
-    user_id: str | None
-    failed: bool = False
-    #: when the host began, None while it has not picked the action up
-    host_started_at: datetime | None = None
-    finished: bool = False
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What the cloud showed: the server, then its actions, newest first."""
-
-    vm_state: str
-    task_state: str | None = None
-    locked: bool = False
-    actions: tuple[Act, ...] = field(default=())
-
-    @property
-    def gone(self) -> bool:
-        return self.vm_state in GONE_VM_STATES
-
-    @property
-    def idle(self) -> bool:
-        return self.task_state is None
-
-
-GONE = Seen(vm_state="deleted")
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,12 @@ from typing import Any
 
 from instances import events, lifecycle, pace
 from instances.cloud import Cloud, Gone, Server
-from instances.lifecycle import Call, Phase, Seen, State
+from instances.lifecycle import Call, Phase, State
 from instances.models import CloudMirror, Instance, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.mirror import facts_of
 from instances.models.rescue import AT_WORK
+from instances.observed import Seen
 
 TASKS = {Call.RESCUE: "rescuing", Call.UNRESCUE: "unrescuing"}
 #: where listings are enough: before a call of these, and while the host has it

@@ -9,9 +9,10 @@ from typing import Any
 
 from instances import events
 from instances.cloud import Cloud, CloudError, Image
-from instances.lifecycle import DOUBT_GRACE, Move, Seen, State
+from instances.lifecycle import DOUBT_GRACE, Move, State
 from instances.models import Snapshot
 from instances.models.clock import now as clock_now
+from instances.observed import Seen
 from teams import audit
 
 #: where Nova takes one (nova/compute/api.py, ``snapshot``)

@@ -38,7 +38,8 @@ from instances.cloud.facts import (
 )
 from instances.cloud.guard import Patience, guarded_session
 from instances.cloud.listing import PAGE, Page
-from instances.lifecycle import CALL_TIMEOUT, GONE, Act, Seen
+from instances.lifecycle import CALL_TIMEOUT
+from instances.observed import GONE, Act, Seen
 
 GET_TIMEOUT = 15.0
 #: 2.47 embeds the flavor, 2.58 pages actions, 2.87 rescues volume-backed servers.

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from instances.lifecycle import Act
+from instances.observed import Act
 
 
 @dataclass(frozen=True)

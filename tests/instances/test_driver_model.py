@@ -30,9 +30,10 @@ from instances import driver, rescue
 from instances.cloud import Accepted, BadCredentials, Broken, CloudError, Conflict, Gone, Limited
 from instances.cloud import Silent as NoAnswer
 from instances.cloud.facts import server_from
-from instances.lifecycle import CALL_TIMEOUT, GONE, KEEPS_PASSWORD, LEFT_CLEAN, OPEN, Call, State
+from instances.lifecycle import CALL_TIMEOUT, KEEPS_PASSWORD, LEFT_CLEAN, OPEN, Call, State
 from instances.models import Instance, Rescue, clock
 from instances.models.mirror import facts_of
+from instances.observed import GONE
 from teams.models import AuditEntry, Membership
 from tests.instances import rows
 from tests.instances.test_lifecycle_model import THEM, US, Nova

@@ -5,26 +5,24 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from instances import lifecycle
+from instances import lifecycle, observed
 from instances.lifecycle import (
     BROKEN,
-    GONE,
     IN_RESCUE,
     KEEPS_PASSWORD,
     OPEN,
     PHASES,
     SETTLED,
-    Act,
     Call,
     Case,
     Move,
-    Seen,
     State,
     after_call,
     decide,
     decide_unseen,
     phase_of,
 )
+from instances.observed import GONE, Act, Seen
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 US, THEM = "us", "them"
@@ -542,7 +540,7 @@ def test_which_states_belong_together():
     for group, states in names.items():
         assert getattr(lifecycle, group) == {State(name) for name in states.split()}, group
     assert {"active", "stopped", "error"} == lifecycle.RESCUABLE_VM_STATES
-    assert {"deleted", "soft-delete"} == lifecycle.GONE_VM_STATES
+    assert {"deleted", "soft-delete"} == observed.GONE_VM_STATES
     assert {"rescue", "unrescue"} == lifecycle.EXIT_MARKS
 
 

@@ -17,15 +17,12 @@ from instances.lifecycle import (
     BROKEN,
     CALL_TIMEOUT,
     DOUBT_GRACE,
-    GONE,
     IN_RESCUE,
     KEEPS_PASSWORD,
     OPEN,
     SETTLED,
-    Act,
     Call,
     Case,
-    Seen,
     State,
     after_call,
     decide,
@@ -33,6 +30,7 @@ from instances.lifecycle import (
     new_action,
     phase_of,
 )
+from instances.observed import GONE, Act, Seen
 
 US, THEM = "us", "them"
 FROM = {

@@ -7,9 +7,9 @@ import pytest
 from instances import cloud as clouds
 from instances import rescue as use_cases
 from instances import snapshots
-from instances.lifecycle import Seen
 from instances.models import Rescue, Snapshot
 from instances.models.clock import now
+from instances.observed import Seen
 from teams.models import AuditEntry
 from tests.instances import rows
 from tests.instances.conftest import drive
