@@ -179,7 +179,7 @@ def _call(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> float | None:
         return _no(rescue, phase, error)
     except CannotOpen:  # sealed for an earlier call, with a key that is gone since
         return _write(rescue, Move(to=State.FAILED_CLEAN, reason="key_gone"))
-    return _accepted(rescue, phase, answer)
+    return _accepted(rescue, phase, answer, seen)
 
 
 def _prepared(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> dict[str, Any]:
@@ -213,14 +213,17 @@ def _ask(rescue: Rescue, cloud: Cloud, call: Call) -> Accepted:
     return cloud.unrescue(server_id) if call is Call.UNRESCUE else cloud.hard_reboot(server_id)
 
 
-def _accepted(rescue: Rescue, phase: Phase, answer: Accepted) -> float | None:
+def _accepted(rescue: Rescue, phase: Phase, answer: Accepted, seen: Seen) -> float | None:
     changes: dict[str, Any] = {"request_id": answer.request_id, "calls": rescue.calls}
     if phase.call is Call.RESCUE:
         changes["accepted_at"] = clock_now()
         other = answer.password and answer.password != rescue.password()
         if other and not rescue.by_metadata:  # whose machine knows ours alone
             changes["sealed_password"] = rescue.sealed(answer.password)
-    return _write(rescue, lifecycle.after_call(phase, "accepted", _case(rescue)), **changes)
+    move = lifecycle.after_call(phase, "accepted", _case(rescue))
+    if listens := sight.until_heard(rescue.instance.account_id):
+        move = replace(move, wait=listens)
+    return _unless_heard(rescue, seen, _write(rescue, move, **changes))
 
 
 def _no(rescue: Rescue, phase: Phase, error: CloudError) -> float | None:
@@ -361,6 +364,8 @@ def wake(instance_ids: set[int]) -> list[uuid.UUID]:
     """Make the rescues due that rest, or wait for their host, and whose server changed."""
     listens = Q(next_at=None) | Q(state__in=AT_WORK | {State.STUCK, State.EXIT_STUCK})
     heard = Rescue.objects.open().filter(listens, instance_id__in=instance_ids)
+    # That its host has begun, which was known to follow, decides nothing yet.
+    heard = heard.exclude(state__in=AT_WORK, instance__task_state__in=sight.TASKS.values())
     woken = list(heard.values_list("pk", flat=True))
     Rescue.objects.filter(listens, pk__in=woken).update(next_at=clock_now())
     return woken

@@ -28,13 +28,16 @@ RESTS_BEFORE = {
     Call.UNRESCUE: frozenset({"rescued"}),
 }
 RESTS_AFTER = {Call.RESCUE: frozenset({"rescued"}), Call.UNRESCUE: frozenset({"active", "stopped"})}
-#: older than this, a listing does not tell whether a server is at work now
-FRESH = timedelta(seconds=3)
+#: older than this, a listing does not tell whether a server rests; what was done to it is read anew
+FRESH = timedelta(seconds=10)
+#: before a call it may be older: Nova itself refuses one that comes at the wrong time
+FRESH_ENOUGH_TO_ASK = timedelta(seconds=30)
 #: no listing for so long: whoever follows the account is not there, each looks for itself
-ABANDONED = timedelta(seconds=6)
+ABANDONED = timedelta(seconds=15)
+SOON = timedelta(seconds=1)
 #: whatever the listings say: whether its host has begun, only an own look tells
-LOOK_ANYWAY = timedelta(seconds=30)
-UNTIL_HEARD, UNTIL_LISTED = 15.0, 1.0  # seconds
+LOOK_ANYWAY = timedelta(seconds=60)
+UNTIL_HEARD = 15.0  # seconds; whoever lists wakes those whose server changed, so this is for safety
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,15 @@ def of(rescue: Rescue, cloud: Cloud) -> Sight:
     began = clock_now()
     server, seen = _own(rescue, phase, cloud)
     return Sight(seen, began, server=server)
+
+
+def until_heard(account_id: int) -> float:
+    """Return for how long to leave a server to its account's listings; 0: look for oneself."""
+    if not Rescue.objects.crowded(account_id):
+        return 0.0
+    recent = clock_now() - ABANDONED
+    listed = CloudMirror.objects.filter(account_id=account_id, listed_at__gt=recent).exists()
+    return pace.spread(UNTIL_HEARD) if listed else 0.0
 
 
 def _own(rescue: Rescue, phase: Phase | None, cloud: Cloud) -> tuple[Server | None, Seen]:
@@ -88,19 +100,21 @@ def _shared(rescue: Rescue, phase: Phase, cloud: Cloud) -> Sight | None:
     if row is None:
         return None
     now, listed_at = clock_now(), row["account__mirror__listed_at"]
-    if listed_at is None or now - listed_at > ABANDONED:
-        _ask_for_listing(account_id, now)  # it may only have been idle
+    if listed_at is None:
         return None
     seen = Seen(row["vm_state"], row["task_state"], row["locked"])
     as_of = max(listed_at, row["seen_at"])
     if rescue.state == phase.requested:
         return _before_call(rescue, phase, cloud, Sight(seen, as_of, from_mirror=True))
+    if now - listed_at > ABANDONED:
+        _ask_for_listing(account_id, now)  # it may only have been idle
+        return None
     return _at_work(rescue, phase, cloud, Sight(seen, as_of, from_mirror=True))
 
 
 def _before_call(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight | None:
     """Believe that a server rests: Nova itself refuses the call if it does not any more."""
-    seen, fresh = listed.seen, clock_now() - listed.as_of <= FRESH
+    seen, fresh = listed.seen, clock_now() - listed.as_of <= FRESH_ENOUGH_TO_ASK
     rests = seen.idle and not seen.locked and seen.vm_state in RESTS_BEFORE[phase.call]
     return _with_actions(rescue, cloud, listed) if fresh and rests and not rescue.calls else None
 
@@ -109,10 +123,10 @@ def _at_work(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight
     now, called_at, seen = clock_now(), rescue.called_at, listed.seen
     if called_at is None or now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
         return None
-    if listed.as_of <= called_at or now - listed.as_of > FRESH:
+    old = listed.as_of <= called_at or now - listed.as_of > FRESH
+    if old:
         _ask_for_listing(rescue.instance.account_id, now)
-        return replace(listed, wait=UNTIL_LISTED)
-    if seen.task_state == TASKS[phase.call]:
+    if old or seen.task_state == TASKS[phase.call]:
         return replace(listed, wait=pace.spread(UNTIL_HEARD))
     rests = seen.idle and seen.vm_state in RESTS_AFTER[phase.call]
     return _with_actions(rescue, cloud, listed) if rests else None
@@ -127,14 +141,15 @@ def _with_actions(rescue: Rescue, cloud: Cloud, listed: Sight) -> Sight | None:
 
 
 def _ask_for_listing(account_id: int, now: datetime) -> None:
-    soon = now + timedelta(seconds=UNTIL_LISTED)
+    soon = now + SOON
     late = CloudMirror.objects.filter(account_id=account_id, problem="", next_at__gt=soon)
     late.update(next_at=now)
 
 
 def outdated(rescue: Rescue, seen: Seen) -> bool:
-    """Tell whether the mirror has heard of another state of the server meanwhile."""
+    """Tell whether the mirror has heard of another state of the server meanwhile, but at work."""
     row = Instance.objects.filter(pk=rescue.instance_id, deleted_at=None)
+    row = row.exclude(task_state__in=TASKS.values())
     states = row.values_list("vm_state", "task_state").first()
     return states is not None and states != (seen.vm_state, seen.task_state)
 

@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: what may wait while rescues are on their way (0, the usual, comes first)
 LATER = 9
+CONSOLE_IN_CROWD = 5.0  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
@@ -42,14 +43,23 @@ def drive(rescue_id: str) -> None:
     if account_id := inventory.overdue_for(uuid.UUID(rescue_id)):
         sync(account_id)
     wait = driver.step(uuid.UUID(rescue_id))
+    if not Rescue.objects.is_moving(uuid.UUID(rescue_id)):
+        _follow_up(rescue_id)
+    if wait is not None and wait <= CHAIN_UP_TO:
+        _send(drive, rescue_id, countdown=wait)
+
+
+def _follow_up(rescue_id: str) -> None:
+    """Begin what comes after a rescue that is no longer on its way."""
     for batch_id in run.touched_by(uuid.UUID(rescue_id)):
         _send(advance_batch, str(batch_id))
     if access.attend(uuid.UUID(rescue_id)):
-        _send(read_console, rescue_id)
+        # In a crowd the others' rescues come first: a machine is only just starting anyway.
+        account_id = Rescue.objects.values_list("instance__account").get(pk=rescue_id)[0]
+        crowded = Rescue.objects.crowded(account_id)
+        _send(read_console, rescue_id, countdown=CONSOLE_IN_CROWD if crowded else 0)
     if aftermath.begin(uuid.UUID(rescue_id)):
         _send(watch_boot, rescue_id)
-    if wait is not None and wait <= CHAIN_UP_TO:
-        _send(drive, rescue_id, countdown=wait)
 
 
 @shared_task

@@ -23,6 +23,7 @@ OVERLAP = timedelta(seconds=10)
 #: back as far as all others comes in between.
 CLOSE_OVERLAP = timedelta(seconds=2)
 WIDE_EVERY = timedelta(seconds=10)
+REST = 3.0  # seconds, at most, in which it may rest for as long as a listing took
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ def _follow(turn: Turn) -> Followed:
     learned = {"failures": 0}
     try:
         _ask(turn, woken)
-        problem, wait = mirror.images_problem, pace_of(mirror)
+        # A cloud that is busy itself is left alone for half of the time.
+        took = (clock_now() - began).total_seconds()
+        problem, wait = mirror.images_problem, max(pace_of(mirror), took + min(took, REST))
     except CloudError as error:
         logger.warning("account %s: %s %s", mirror.account_id, error.kind, error.request_id)
         learned = {"failures": mirror.failures + 1}

@@ -67,6 +67,10 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         moving = self.filter(instance__account_id=account_id, state__in=MOVING)
         return moving[:CROWD].count() == CROWD
 
+    def is_moving(self, pk: uuid.UUID) -> bool:
+        """Tell whether a rescue is on its way in or out."""
+        return self.filter(pk=pk, state__in=MOVING).exists()
+
     def with_password_older_than(self, moment: datetime) -> "RescueQuerySet":
         """Keep rows whose password is too old; one still on its way to the machine stays."""
         old = self.exclude(sealed_password="").filter(created_at__lt=moment)

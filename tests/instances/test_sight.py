@@ -1,5 +1,6 @@
 """Many rescues at once: one listing tells of all, and decides nothing."""
 
+import time
 import uuid
 from datetime import UTC, datetime, timedelta
 from urllib.parse import parse_qs, urlsplit
@@ -7,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from instances import driver, events, inventory, rescue, sight, tasks
+from instances.inventory import changes
 from instances.lifecycle import State
 from instances.models import CloudMirror, Instance, Rescue
 from instances.models.clock import now
@@ -193,12 +195,55 @@ def test_a_crowd_that_was_just_listed_is_not_looked_at_before_the_call(account, 
 
 def test_a_listing_that_is_old_is_not_enough_before_a_call(account, host, asked_crowd):
     follow(account)
-    old = now() - sight.FRESH - timedelta(seconds=1)
+    old = now() - sight.FRESH_ENOUGH_TO_ASK - timedelta(seconds=1)
     CloudMirror.objects.update(listed_at=old)
     Instance.objects.update(seen_at=old)
     asked = Count(host)
     step(asked_crowd[0])
     assert asked() == 3
+
+
+def test_a_listing_that_a_busy_cloud_gave_late_is_enough_before_a_call(account, host, asked_crowd):
+    follow(account)
+    late = now() - sight.FRESH_ENOUGH_TO_ASK + timedelta(seconds=5)
+    CloudMirror.objects.update(listed_at=late)
+    Instance.objects.update(seen_at=late)
+    asked = Count(host)
+    step(asked_crowd[0])
+    assert asked() == 2
+
+
+def test_after_its_call_one_of_a_crowd_is_left_to_the_listings(account, host, asked_crowd):
+    row = asked_crowd[0]
+    follow(account)
+    assert step(row) > 10
+    assert row.pk not in follow(account).woken  # that its host has begun decides nothing
+    host.calm()
+    all_are(host, [row], "rescued")
+    assert row.pk in follow(account).woken
+    step(row)
+    assert Rescue.objects.get(pk=row.pk).state == S.READY
+
+
+def test_what_was_listed_while_the_call_was_on_its_way_is_not_lost(
+    account, host, asked_crowd, monkeypatch
+):
+    """A listing that shows the end before the row says that the cloud has it wakes nobody."""
+    row = asked_crowd[0]
+    follow(account)
+    ask = driver._ask
+
+    def slow_answer(*given):
+        answer = ask(*given)
+        host.calm()
+        all_are(host, [row], "rescued")
+        assert row.pk not in follow(account).woken
+        return answer
+
+    monkeypatch.setattr(driver, "_ask", slow_answer)
+    assert step(row) == 0.0
+    step(row)
+    assert Rescue.objects.get(pk=row.pk).state == S.READY
 
 
 def test_who_came_first_meanwhile_is_told_by_nova(account, host, asked_crowd):
@@ -218,7 +263,7 @@ def test_what_was_listed_before_the_call_does_not_count(account, host, at_work):
     follow(account)
     CloudMirror.objects.update(next_at=now() + timedelta(seconds=30))
     asked = Count(host)
-    assert step(row, called_at=now()) == sight.UNTIL_LISTED
+    assert step(row, called_at=now()) > 10
     assert asked() == 0
     assert CloudMirror.objects.get(account=account).next_at <= now()  # a listing is asked for
     follow(account)
@@ -286,6 +331,34 @@ def test_a_change_between_the_look_and_the_wait_is_not_lost(account, host, at_wo
     assert row.pk in driver.due()
     driver.step(row.pk)
     assert Rescue.objects.get(pk=row.pk).state == S.READY
+
+
+def test_a_cloud_that_is_slow_is_left_alone_for_half_of_the_time(
+    account, host, at_work, monkeypatch
+):
+    at_work()
+    ask = changes._ask
+
+    def slowly(*given):
+        ask(*given)
+        time.sleep(1)
+
+    monkeypatch.setattr(changes, "_ask", slowly)
+    assert 0.9 < follow(account).wait < 2
+
+
+def test_a_crowd_comes_before_the_consoles_of_those_that_are_ready(
+    account, host, at_work, monkeypatch
+):
+    row, *others = at_work(CROWD + 1)
+    sent = []
+    monkeypatch.setattr(tasks, "_send", lambda task, _of, countdown=0: sent.append(countdown))
+    Rescue.objects.filter(pk=row.pk).update(state=S.READY)
+    tasks._follow_up(str(row.pk))
+    assert sent == [tasks.CONSOLE_IN_CROWD]
+    Rescue.objects.filter(pk__in=[one.pk for one in others]).update(state=S.READY)
+    tasks._follow_up(str(others[0].pk))
+    assert sent == [tasks.CONSOLE_IN_CROWD, 0]
 
 
 def test_a_crowd_is_followed_closely_and_looked_back_at_briefly(account, host, at_work):
