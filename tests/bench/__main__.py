@@ -14,6 +14,7 @@ BENCHES = [
     "open_pages",
     "streams",
     "browser",
+    "many_at_once",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.bench.figures import median, ms, verdict
+from tests.bench.figures import growth, median, ms, verdict
 from tests.bench.production import deployed
 from tests.browser import chromium, sign_in
 
@@ -29,18 +29,32 @@ BLOCKING = """() => performance.getEntriesByType("resource")
 
 def main() -> int:
     """Measure, print, judge."""
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
-        url = stack.enter_context(deployed(folder))
-        browser = stack.enter_context(chromium())
-        cold = [visit(browser, url) for _ in range(ROUNDS)]
-    size, requests, lcp = (median([view[n] for view in cold]) for n in range(3))
+    cold = visits("demo")
+    size, requests, lcp = means(cold)
     kept = verdict("bytes, cold", size <= BYTES, f"{size / 1000:.1f} kB <= {BYTES / 1000:.0f} kB")
     kept &= verdict("requests, cold", requests <= REQUESTS, f"{requests:.0f} <= {REQUESTS}")
     kept &= verdict("largest contentful paint, cold", lcp <= LCP, f"{ms(lcp)} <= {ms(LCP)}")
     blocking = sorted({name for view in cold for name in view[3]})
     kept &= verdict("scripts that block rendering", not blocking, ", ".join(blocking) or "none")
+    small, large = means(visits("many:500")), means(visits("many:2000"))
+    for name, less, more in zip(("bytes", "requests", "paint"), small, large, strict=True):
+        growth(f"{name}, 500 to 2,000 servers", less, more)
     return 0 if kept else 1
+
+
+def visits(seed: str) -> list[tuple[float, float, float, list[str]]]:
+    """Load the list of a cloud again and again, each time cold."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        url = stack.enter_context(deployed(folder, seed))
+        browser = stack.enter_context(chromium())
+        return [visit(browser, url) for _ in range(ROUNDS)]
+
+
+def means(cold: list[tuple[float, float, float, list[str]]]) -> tuple[float, float, float]:
+    """Return the middle of bytes, requests and seconds."""
+    bytes_, requests, lcp = (median([view[n] for view in cold]) for n in range(3))
+    return bytes_, requests, lcp
 
 
 def visit(browser: Browser, url: str) -> tuple[float, float, float, list[str]]:

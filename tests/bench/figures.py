@@ -27,6 +27,11 @@ def ms(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms"
 
 
+def growth(name: str, small: float, large: float, times: float = 4) -> None:
+    """Print how much more something takes at so many times the size."""
+    print(f"  growth  {name}: {large / small:.2f} x at {times:g} times the size", flush=True)
+
+
 def verdict(name: str, kept: bool, said: str) -> bool:
     """Print whether a bound was kept."""
     print(f"  {'kept  ' if kept else 'BROKEN'}  {name}: {said}", flush=True)

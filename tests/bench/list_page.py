@@ -1,4 +1,4 @@
-"""The list at 20, 200, 2,000 and 5,000 servers, beside the bare API and a static file.
+"""The list at 20 to 5,000 servers, beside the bare API and a static file.
 
 ``python -m tests.bench.list_page``: on the lab's Nova. Each size: the first synchronisation
 beside the bare paged listing, then pages in turn with bare calls. ``SIZES=20,200`` asks for less.
@@ -16,12 +16,12 @@ import httpx
 import redis
 
 from tests.bench import lab
-from tests.bench.figures import median, ms, taken, verdict
+from tests.bench.figures import growth, median, ms, taken, verdict
 from tests.bench.visitors import Plain, plain, sign_in, until_answers
 from tests.panel import Panel
 from tests.services import stop
 
-SIZES = [int(size) for size in os.environ.get("SIZES", "20,200,2000,5000").split(",")]
+SIZES = [int(size) for size in os.environ.get("SIZES", "20,200,500,2000,5000").split(",")]
 PAGES, BARE = 40, 12
 TWENTY = "/servers/detail?limit=20"
 CHANGED = "after a change"
@@ -49,6 +49,7 @@ def main() -> int:
     """Measure, print, judge."""
     conn = lab.connect(f"app-portal-{lab.PROJECT}")
     kept, firsts = True, {}
+    figures: dict[int, dict[str, float]] = {}
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         panel = stack.enter_context(lab.panel_of(folder, f"app-portal-{lab.PROJECT}"))
@@ -65,7 +66,14 @@ def main() -> int:
                 f"{first:.2f} s ({first / listing:.2f} x, {count:.0f} rows), "
                 f"a pass with nothing new {ms(steady)}"
             )
-            kept &= at(size, panel, conn, asked)
+            figures[size], within = at(size, panel, conn, asked)
+            figures[size] |= {"first synchronisation": first, "a pass with nothing new": steady}
+            kept &= within
+    for small, large in [(size, 4 * size) for size in figures if 4 * size in figures]:
+        for name in figures[small]:
+            growth(
+                f"{name}, {small} to {large} servers", figures[small][name], figures[large][name]
+            )
     if 5000 in firsts:
         said = f"{firsts[5000]:.2f} x the bare listing, at most {FIRST_SYNC}"
         kept &= verdict("first synchronisation of 5,000", firsts[5000] <= FIRST_SYNC, said)
@@ -82,7 +90,7 @@ def paged(conn: Any) -> None:
         query["marker"] = answer["servers"][-1]["id"]
 
 
-def at(size: int, panel: Panel, conn: Any, asked: lab.Asked) -> bool:
+def at(size: int, panel: Panel, conn: Any, asked: lab.Asked) -> tuple[dict[str, float], bool]:
     """Measure pages of this size; nothing but the web process runs, so what Nova hears is ours."""
     web = panel.web()
     try:
@@ -94,7 +102,9 @@ def at(size: int, panel: Panel, conn: Any, asked: lab.Asked) -> bool:
         stop(web)
 
 
-def judge(size: int, panel: Panel, browser: httpx.Client, conn: Any, asked: lab.Asked) -> bool:
+def judge(
+    size: int, panel: Panel, browser: httpx.Client, conn: Any, asked: lab.Asked
+) -> tuple[dict[str, float], bool]:
     page = browser.get("/").text
     static = re.search(r'href="(/static/panel[^"]*\.css)"', page)
     last = max([1, *map(int, re.findall(r"[?&;]page=(\d+)", page))])
@@ -140,7 +150,7 @@ def judge(size: int, panel: Panel, browser: httpx.Client, conn: Any, asked: lab.
     if size == 2000:
         said = f"{ratio:.1f} x faster than GET {TWENTY}, at least {TIMES_FASTER}"
         kept &= verdict("the first page", ratio >= TIMES_FASTER, said)
-    return kept
+    return {name: median(times[name]) for name in (*views, CHANGED)} | {"bytes": bytes_}, kept
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import httpx
 from playwright.sync_api import expect
 
 from tests.bench import lab
-from tests.bench.figures import median, p95, verdict
+from tests.bench.figures import growth, median, p95, verdict
 from tests.bench.visitors import sign_in
 from tests.browser import chromium
 from tests.browser import sign_in as sign_in_by_hand
@@ -59,6 +59,7 @@ def main() -> int:
         print(f"    nobody: {idle:.1f} calls a minute: {sorted(set(asked.calls()))}")
     least, most = min(rates.values()), max(rates.values())
     said = ", ".join(f"{number} pages {rate}" for number, rate in rates.items())
+    growth("calls a minute", rates[PAGES[0]], rates[PAGES[-1]], PAGES[-1] / PAGES[0])
     kept &= verdict("calls a minute do not follow the pages", most - least <= 3, said)
     kept &= verdict("calls a minute with nobody", idle <= IDLE_CALLS, f"{idle:.1f} <= {IDLE_CALLS}")
     return 0 if kept else 1

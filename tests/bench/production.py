@@ -63,9 +63,9 @@ class Deployed(Panel):
 
 
 @contextmanager
-def deployed(folder: Path) -> Iterator[str]:
+def deployed(folder: Path, seed: str = "demo") -> Iterator[str]:
     """Run its web process, the list read once; yield the address, where alice may sign in."""
-    with running_democloud() as keystone:
+    with running_democloud("--seed", seed) as keystone:
         port = keystone.split(":")[2].split("/")[0]
         clouds = subprocess.run(
             [sys.executable, "-m", "democloud", "--port", port, "--print-clouds-yaml"],

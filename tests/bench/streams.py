@@ -19,7 +19,7 @@ import redis
 
 from instances.events import CHANNEL
 from tests.bench import lab
-from tests.bench.figures import median, ms, p95, taken, verdict
+from tests.bench.figures import growth, median, ms, p95, taken, verdict
 from tests.bench.visitors import sign_in, until_answers
 from tests.panel import PASSWORD, Panel
 from tests.services import stop
@@ -54,13 +54,18 @@ def main() -> int:
     """Measure, print, judge."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    kept = True
+    kept, figures = True, []
     for size in SIZES:
-        kept &= at(size)
+        found, within = at(size)
+        figures.append(found)
+        kept &= within
+    small, large = figures[0], figures[-1]
+    for name in small:
+        growth(name, small[name], large[name], SIZES[-1] / SIZES[0])
     return 0 if kept else 1
 
 
-def at(size: int) -> bool:
+def at(size: int) -> tuple[dict[str, float], bool]:
     """Measure with so many open pages, on a panel of their own."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
@@ -77,7 +82,9 @@ def at(size: int) -> bool:
         return asyncio.run(measure(size, panel, psutil.Process(web.pid), browser))
 
 
-async def measure(size: int, panel: Panel, web: psutil.Process, browser: httpx.Client) -> bool:
+async def measure(
+    size: int, panel: Panel, web: psutil.Process, browser: httpx.Client
+) -> tuple[dict[str, float], bool]:
     """Open the pages, tell them of changes, and print what it took."""
     browser.get("/")
     alone = [taken(lambda: browser.get("/healthz")) for _ in range(50)]
@@ -122,7 +129,11 @@ async def measure(size: int, panel: Panel, web: psutil.Process, browser: httpx.C
     kept = verdict("memory for each open stream", each <= MEMORY, f"{each:.1f} kB <= {MEMORY} kB")
     kept &= verdict("all have heard", p95(delays) <= HEARD, f"p95 {p95(delays):.2f} s <= {HEARD} s")
     kept &= verdict("subscriptions in Redis for all of them", subscribed == 1, str(subscribed))
-    return kept
+    return {
+        "memory for each open stream": each,
+        "until the last has heard": median(delays),
+        "CPU a stream and change": used / EVENTS / size,
+    }, kept
 
 
 if __name__ == "__main__":
