@@ -1,7 +1,7 @@
 """``make chaos``: break everything while machines are rescued and left, and count what was lost.
 
 CHAOS_MINUTES (3), CHAOS_SEED (by the clock), CHAOS_WITHOUT (a guard to take out: the run has to
-fail), CHAOS_KILLS (a second: 0.6), CHAOS_SERVERS (24+4), CHAOS_KEEP (a folder that stays).
+fail), CHAOS_KILLS (a second: 0.6), CHAOS_SERVERS (64+8), CHAOS_KEEP (a folder that stays).
 """
 
 import faulthandler
@@ -111,7 +111,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-") as temporary:
         folder = Path(wanted("CHAOS_KEEP") or temporary)
         folder.mkdir(exist_ok=True, parents=True)
-        stage = Stage(folder, wanted("CHAOS_SERVERS") or "24+4", wanted("CHAOS_WITHOUT") or "")
+        stage = Stage(folder, wanted("CHAOS_SERVERS") or "64+8", wanted("CHAOS_WITHOUT") or "")
         try:
             result = run(stage, seconds, float(wanted("CHAOS_KILLS") or 40) / 60)
             (folder / "figures.json").write_text(json.dumps(result, indent=2))

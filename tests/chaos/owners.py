@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from tests.chaos import judge
-from tests.chaos.stage import Stage
+from tests.chaos.stage import BETWEEN_WEB, Stage
 from tests.chaos.world import PASSWORD, Rows
 
 SHOWN = re.compile(r'<output class="password"[^>]*>([^<]*)</output>')
@@ -61,7 +61,7 @@ class Browser:
         self.session = requests.Session()
 
     def ask(self, method: str, path: str, **data: Any) -> requests.Response:
-        """Ask until there is an answer that is one."""
+        """Ask until there is an answer that is one; for a part of a page, as an open page does."""
         while True:
             try:
                 answer = self._once(method, path, data)
@@ -78,8 +78,10 @@ class Browser:
                 return answer
 
     def _once(self, method: str, path: str, data: dict[str, Any]) -> requests.Response:
-        port = self.play.stage.proxied[random.choice(("web0", "web1"))]
+        port = self.play.stage.proxied[random.choice(BETWEEN_WEB)]
         headers = {"X-CSRFToken": self.session.cookies.get("csrf", "")}
+        if path.startswith(("/rescues/", "/notifications")):
+            headers["HX-Request"] = "true"
         return self.session.request(
             method, f"http://127.0.0.1:{port}{path}", data=data or None, headers=headers,
             allow_redirects=False, timeout=(2, 15),
@@ -168,7 +170,7 @@ class Machine(threading.Thread):
             row = self.play.rows.get(rescue_id)
             if row and row["state"] in (*IN_RESCUE, *SETTLED):
                 return row
-            if random.random() < 0.1:
+            if random.random() < 0.03:
                 self.browser.ask("GET", random.choice(["/notifications", f"/rescues/{rescue_id}"]))
             self.play.pause(0.7)
 

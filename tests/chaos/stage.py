@@ -17,7 +17,10 @@ from typing import Any
 
 from tests.services import ROOT, Postgres, RedisServer, free_port, listens, stop, wait_until
 
-LINKS = ("redis", "postgres", "cloud", "web0", "web1")
+#: so many that some are there while others are killed and started again
+WEBS, WORKERS = 3, 5
+BETWEEN_WEB = tuple(f"web{n}" for n in range(WEBS))
+LINKS = ("redis", "postgres", "cloud", *BETWEEN_WEB)
 
 
 class Told:
@@ -79,7 +82,7 @@ class Stage:
         self.redis = RedisServer(folder)
         self.postgres = Postgres(folder / "postgres")
         self.cloud_port = free_port()
-        self.web_ports = [free_port(), free_port()]
+        self.web_ports = [free_port() for _web in range(WEBS)]
         self.proxied = {name: free_port() for name in LINKS}
         self.doom = folder / "doom"
         self.doom.mkdir()
@@ -94,7 +97,7 @@ class Stage:
         worker = ["worker", "-c", "4", "-l", "info", "--without-gossip", "--without-mingle", "-n"]
         beat = ["beat", "-l", "info", "--pidfile=", "-s"]
         parts = [Part(f"web{n}", "web", [str(port)]) for n, port in enumerate(self.web_ports)]
-        parts += [Part(f"worker{n}", "worker", [*worker, f"w{n}@%h"]) for n in range(2)]
+        parts += [Part(f"worker{n}", "worker", [*worker, f"w{n}@%h"]) for n in range(WORKERS)]
         if self.without != "sweeper":
             parts += [
                 Part(f"beat{n}", "beat", [*beat, str(self.folder / f"schedule{n}")])

@@ -12,6 +12,7 @@ from functools import partial
 from tests.chaos.doom import COMES_TO
 from tests.chaos.owners import Play
 from tests.chaos.proxy import MODES
+from tests.chaos.stage import LINKS
 from tests.chaos.world import ask
 
 OF_SERVERS = (
@@ -20,6 +21,8 @@ OF_SERVERS = (
 )  # fmt: skip
 #: seconds of a fault that has some; how often the others happen
 MEASURE = {"slow_reply": 12, "429": 2, "lost_reply": 2}
+#: seconds between faults of the whole: in half an hour each comes twice, a short run has the most
+CALM = 8.5
 ROLES = {"worker": 0.6, "web": 0.25, "beat": 0.15}
 JUMP = "UPDATE chaos.jump SET by = by + make_interval(secs => %s)"
 CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
@@ -31,6 +34,7 @@ class Weather:
     def __init__(self, play: Play, kills_per_second: float, seconds: float) -> None:
         self.play, self.stage = play, play.stage
         self.pace, self.seconds = kills_per_second, seconds
+        self.calm = min(CALM, seconds / 200)
         self.over = threading.Event()
         self.happened: Counter[str] = Counter()
         self.taken: Counter[tuple[str, str]] = Counter()
@@ -47,7 +51,7 @@ class Weather:
         self.over.set()
         for thread in self.threads:
             thread.join()
-        for name in ("redis", "postgres", "cloud", "web0", "web1"):
+        for name in LINKS:
             self.stage.link(name, "pass")
         down = {f"{service}_down": None for service in ("nova", "keystone", "glance")}
         self.stage.control("PUT", "knobs", down | {"servers": {}, "nova_limit_seconds": 0})
@@ -84,7 +88,7 @@ class Weather:
                     return
                 fault()
                 self.happened[name] += 1
-                self.over.wait(random.uniform(0.3, 1.5))
+                self.over.wait(random.uniform(0.6, 1.4) * self.calm)
 
     def _deck(self) -> list[tuple[str, Callable[[], object]]]:
         deck: list[tuple[str, Callable[[], object]]] = [
@@ -118,7 +122,7 @@ class Weather:
 
     def _bad_link(self, link: str, mode: str) -> None:
         self.stage.link(link, mode, random.choice((0.3, 0.7, 1.0)))
-        self.over.wait(random.uniform(1, 10 if mode == "hold" else 4))
+        self.over.wait(random.uniform(1, 10 if mode == "hold" else 3))
         self.stage.link(link, "pass")
 
     def _knob(self, knob: str, value: object) -> None:

@@ -54,7 +54,7 @@ def _copied(link: "psycopg.Connection[Any]", command: sql.Composed) -> bytes:
 
 
 def broker(url: str) -> list[bytes]:
-    """Return every key of a Redis with its value."""
+    """Return every key of a Redis with its value; of what holds many, each with one of them."""
     link = redis.Redis.from_url(url)
     read: dict[bytes, Any] = {
         b"string": link.get,
@@ -64,7 +64,17 @@ def broker(url: str) -> list[bytes]:
         b"zset": lambda key: link.zrange(key, 0, -1, withscores=True),
         b"none": lambda _key: None,  # it ended meanwhile
     }
-    return [key + repr(read[link.type(key)](key)).encode() for key in link.keys("*")]
+    return [
+        key + repr(part).encode()
+        for key in link.keys("*")
+        for part in _parts(read[link.type(key)](key))
+    ]
+
+
+def _parts(value: Any) -> list[Any]:
+    if isinstance(value, dict):
+        return list(value.items())
+    return list(value) if isinstance(value, list | set) else [value]
 
 
 class Eavesdropper:
