@@ -34,9 +34,7 @@ def run(stage: Stage, seconds: float, kills: float) -> dict[str, Any]:
 
     stage.open()
     judge.OURS |= {user_id("alice"), user_id("mallory")}
-    stage.control(
-        "PUT", "knobs", {"rescue_seconds": 1, "unrescue_seconds": 0.7, "outage_seconds": 3}
-    )
+    stage.control("PUT", "knobs", PACE)
     given = world.prepare(stage)
     stage.run()
     play = Play(stage, world.Rows(stage.postgres.url), given["image"])
@@ -61,17 +59,15 @@ def run(stage: Stage, seconds: float, kills: float) -> dict[str, Any]:
         play.heard |= ending.in_redis(stage)
     settled = ending.settle(play, machines, weather.stop())
     ending.mirror(play)
-    looked = ending.secrets(play)
     told = ending.audit(play)
     play.rows.on = False
-    return {
+    result = {
         "minutes": round((time.monotonic() - began) / 60, 1),
         "kills": stage.kills.total(),
         "rescue and exit pairs": play.pairs,
         "passwords tried on the machine": play.tried,
         "seconds a pair, median": round(median(play.took), 1) if play.took else None,
         "seconds until all was settled": round(settled, 1),
-        "megabytes searched for secrets": round(looked / 1e6, 1),
         "load of this machine, 5 minutes": round(os.getloadavg()[1], 1),
         "process starts": stage.starts,
         "audit trail": told,
@@ -79,9 +75,23 @@ def run(stage: Stage, seconds: float, kills: float) -> dict[str, Any]:
         "killed": stage.kills,
         "other faults": weather.happened,
         "answers to the owners": play.answers,
+    }
+    save(stage, judged(result, play))  # the search for secrets may take as much again
+    result["megabytes searched for secrets"] = round(ending.secrets(play) / 1e6, 1)
+    return judged(result, play)
+
+
+def judged(result: dict[str, Any], play: Play) -> dict[str, Any]:
+    """Add what was found wrong so far."""
+    return result | {
         "zeros": {name: sum(one.kind == name for one in play.wrongs) for name in ZEROS},
         "wrongs": [story_of(wrong) for wrong in play.wrongs],
     }
+
+
+def save(stage: Stage, result: dict[str, Any]) -> None:
+    """Keep the figures in the run's folder."""
+    (stage.folder / "figures.json").write_text(json.dumps(result, indent=2))
 
 
 def _failed(play: Play) -> bool:
@@ -114,7 +124,7 @@ def main() -> int:
         stage = Stage(folder, wanted("CHAOS_SERVERS") or "64+8", wanted("CHAOS_WITHOUT") or "")
         try:
             result = run(stage, seconds, float(wanted("CHAOS_KILLS") or 40) / 60)
-            (folder / "figures.json").write_text(json.dumps(result, indent=2))
+            save(stage, result)
         finally:
             stage.close()
     tell(result, seed)
