@@ -23,6 +23,7 @@ from instances.lifecycle import (
     State,
 )
 from instances.models.clock import now as clock_now
+from instances.models.dismissal import Dismissal
 from instances.models.mirror import Instance
 from instances.picker import Access
 from teams import secrets
@@ -386,19 +387,3 @@ class Rescue(models.Model):
         times = done.order_by("-ready_at").values_list("created_at", "ready_at")[:20]
         took = [(ready - asked).total_seconds() for asked, ready in times if ready]
         return round(median(took)) if took else None
-
-
-class Dismissal(models.Model):
-    """Somebody put a rescue's notification away."""
-
-    rescue = models.ForeignKey(Rescue, on_delete=models.CASCADE, related_name="dismissals")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
-    at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            models.UniqueConstraint(fields=["rescue", "user"], name="dismissed_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.rescue_id} put away by {self.user}"
