@@ -15,9 +15,11 @@ _TALKATIVE = ["openstack", "keystoneauth", "urllib3", "requests", "paramiko", "h
 _MONOTONOUS = ["celery.beat", "celery.worker.strategy", "celery.app.trace", "httpx"]
 _TO_HIDE = r"admin_?pass|password|passwd|secret|token|authorization|cookie|api_?key"
 _NAME = re.compile(_TO_HIDE, re.IGNORECASE)
+# A word is tried from its first letter only, and never again from its middle: who sends a very long
+# one would otherwise keep the web process busy for as long as the square of its length.
 _ASSIGNMENT = re.compile(
-    rf"""(?P<name>["']?[\w-]*(?:{_TO_HIDE})[\w-]*["']?\s*[:=]\s*(?:Bearer\s+)?)"""
-    r"""(?P<value>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;&}\])]+)""",
+    rf"""(?P<name>(?<![\w-])(?=[\w-]*?(?:{_TO_HIDE}))[\w-]++["']?\s*+[:=]\s*+(?:Bearer\s++)?)"""
+    r"""(?P<value>"(?:[^"\\]|\\.)*+"|'(?:[^'\\]|\\.)*+'|[^\s,;&}\])]++)""",
     re.IGNORECASE,
 )
 
