@@ -11,7 +11,8 @@ from instances.recovery.changes import OldSystem
 
 MAIN = "/etc/ssh/sshd_config"
 MOST_FILES = 50
-SETTING = re.compile(r"\s*([A-Za-z]+)(?:\s*=\s*|\s+)(.+?)\s*$")
+#: in a row without space around it
+SETTING = re.compile(r"([A-Za-z]+)(?:\s*=\s*|\s+)(\S.*)")
 OLD_NAMES = {"challengeresponseauthentication": "kbdinteractiveauthentication"}
 
 
@@ -47,7 +48,7 @@ def read(old: OldSystem) -> Settings:
         if number == MOST_FILES:
             break
         for row in text.split("\n"):
-            match = SETTING.match(row)
+            match = SETTING.match(row.strip())
             if row.lstrip().startswith("#") or not match:
                 continue
             name = OLD_NAMES.get(match[1].lower(), match[1].lower())
@@ -62,7 +63,7 @@ def _files(old: OldSystem, path: str) -> Iterator[tuple[str, str]]:
     """Yield the texts in the order sshd reads them: cut where another file is included."""
     held: list[str] = []
     for row in _text(old, path).split("\n"):
-        match = SETTING.match(row)
+        match = SETTING.match(row.strip())
         name = match[1].lower() if match else ""
         held.append(row)
         if name == "match":
