@@ -74,8 +74,20 @@ def openstack(environment: dict[str, str], *command: str) -> str:
     ).stdout  # fmt: skip
 
 
+@pytest.fixture
+def lab_server(made_server: str, knobs: Path, lab_environment: dict[str, str]) -> str:
+    """Return the name of a server that is running, whatever the test before has left of it."""
+    environment, name = lab_environment, made_server
+    shown = json.loads(openstack(environment, "server", "show", "-f", "json", name))["status"]
+    if shown != "ACTIVE":
+        knobs.write_text("{}")
+        back = ["unrescue"] if shown == "RESCUE" else ["reboot", "--hard", "--wait"]
+        openstack(environment, "server", *back, name)
+    return name
+
+
 @pytest.fixture(scope="session")
-def lab_server(lab_environment: dict[str, str]) -> Iterator[str]:
+def made_server(lab_environment: dict[str, str]) -> Iterator[str]:
     """Make a server with a config drive in project alpha; return its name.
 
     What a run that was killed has left behind is deleted first.
