@@ -67,7 +67,9 @@ def test_secrets_are_hidden_in_free_text(line: str) -> None:
 
 
 @pytest.mark.timeout(20)
-@pytest.mark.parametrize("word", ["x", "password", "password=", "password ", 'a="', "token='\\'", "/", "?a&"])
+@pytest.mark.parametrize(
+    "word", ["x", "password", "password=", "password ", 'a="', "token='\\'", "/", "?a&"]
+)
 def test_a_very_long_line_costs_no_more_than_its_length(word: str) -> None:
     """Its square would be hours: anybody may send an address that is logged."""
     assert redact("GET /?q=" + word * (300_000 // len(word))).startswith("GET /")
