@@ -198,6 +198,7 @@ def _prepared(rescue: Rescue, cloud: Cloud, call: Call, seen: Seen) -> dict[str,
     if rescue.calls == 0:
         # Only the first call of a doubt sets the baseline: a resend looks for either's trace.
         prepared["baseline"] = [act.request_id for act in seen.actions]
+        prepared["quiet_since"] = seen.quiet_since
     if call is Call.RESCUE and rescue.calls == 0:
         prepared |= {
             "vm_state_before": seen.vm_state,

@@ -108,6 +108,8 @@ class Case:
     calls: int = 0
     #: request ids of the actions that were there before the call
     baseline: frozenset[str] = frozenset()
+    #: or when they had all been asked for, by the cloud's clock
+    quiet_since: datetime | None = None
     request_id: str = ""  # of the call, when Nova told it
     cloud_user_id: str = ""  # whose credential we use
     vm_state_before: str = ""
@@ -167,11 +169,18 @@ def new_action(case: Case, seen: Seen, action: str) -> Act | None:
     for act in seen.actions:
         if act.action == action and case.request_id and act.request_id == case.request_id:
             return act
-    fresh = [a for a in seen.actions if a.action == action and a.request_id not in case.baseline]
+    fresh = [a for a in seen.actions if a.action == action and not _was_there(case, a)]
     if case.request_id or not fresh:
         return None
     ours = [a for a in fresh if a.user_id == case.cloud_user_id]
     return (ours or fresh)[-1]
+
+
+def _was_there(case: Case, act: Act) -> bool:
+    """Tell whether an action was there before the call."""
+    if case.quiet_since and act.started_at:
+        return act.started_at < case.quiet_since
+    return act.request_id in case.baseline
 
 
 def _requested(case: Case, seen: Seen, phase: Phase) -> Move:
@@ -327,9 +336,9 @@ def _later(case: Case, seen: Seen) -> list[Act]:
     A rescue found in the cloud has neither a call nor a baseline: the newest rescue is it.
     """
     newer = []
-    adopted = not case.request_id and not case.baseline
+    adopted = not (case.request_id or case.baseline or case.quiet_since)
     for act in seen.actions:  # newest first
-        ours = act.request_id == case.request_id or act.request_id in case.baseline
+        ours = act.request_id == case.request_id or _was_there(case, act)
         if ours or (adopted and act.action == Call.RESCUE):
             break
         newer.append(act)

@@ -17,6 +17,8 @@ class Act:
     action: str
     user_id: str | None
     failed: bool = False
+    #: when it was asked for, by the cloud's clock
+    started_at: datetime | None = None
     #: when the host began, None while it has not picked the action up
     host_started_at: datetime | None = None
     finished: bool = False
@@ -24,12 +26,17 @@ class Act:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the cloud showed: the server, then its actions, newest first."""
+    """What the cloud showed: the server, then its actions, newest first.
+
+    Instead of them, before a call: ``quiet_since``, from when on nothing was done to it, by the
+    cloud's clock.
+    """
 
     vm_state: str
     task_state: str | None = None
     locked: bool = False
     actions: tuple[Act, ...] = field(default=())
+    quiet_since: datetime | None = None
 
     @property
     def gone(self) -> bool:

@@ -32,11 +32,14 @@ RESTS_AFTER = {Call.RESCUE: frozenset({"rescued"}), Call.UNRESCUE: frozenset({"a
 FRESH = timedelta(seconds=10)
 #: before a call it may be older: Nova itself refuses one that comes at the wrong time
 FRESH_ENOUGH_TO_ASK = timedelta(seconds=30)
+#: the clocks of a cloud's machines
+CLOCKS_DIFFER = timedelta(seconds=10)
 #: no listing for so long: whoever follows the account is not there, each looks for itself
 ABANDONED = timedelta(seconds=15)
 SOON = timedelta(seconds=1)
-#: whatever the listings say: whether its host has begun, only an own look tells
-LOOK_ANYWAY = timedelta(seconds=60)
+#: whatever the listings say: whether its host has begun, only an own look tells, and that matters
+#: from when on it should have
+LOOK_FIRST, LOOK_AGAIN = lifecycle.HOST_SILENT_AFTER, timedelta(seconds=60)
 UNTIL_HEARD = 15.0  # seconds; whoever lists wakes those whose server changed, so this is for safety
 
 
@@ -95,16 +98,19 @@ def _shared(rescue: Rescue, phase: Phase, cloud: Cloud) -> Sight | None:
         return None
     # One statement: the rows were written before the mirror said that they were listed.
     row = Instance.objects.filter(pk=rescue.instance_id, deleted_at=None).values(
-        "vm_state", "task_state", "locked", "seen_at", "account__mirror__listed_at"
+        "vm_state", "task_state", "locked", "seen_at", "cloud_updated_at",
+        "account__mirror__listed_at", "account__mirror__listed_cloud_at",
     ).first()  # fmt: skip
     if row is None:
         return None
     now, listed_at = clock_now(), row["account__mirror__listed_at"]
+    listed_by_cloud = row["account__mirror__listed_cloud_at"]
     if listed_at is None:
         return None
     seen = Seen(row["vm_state"], row["task_state"], row["locked"])
     as_of = max(listed_at, row["seen_at"])
     if rescue.state == phase.requested:
+        seen = replace(seen, quiet_since=_quiet_since(row["cloud_updated_at"], listed_by_cloud))
         return _before_call(rescue, phase, cloud, Sight(seen, as_of, from_mirror=True))
     if now - listed_at > ABANDONED:
         _ask_for_listing(account_id, now)  # it may only have been idle
@@ -114,14 +120,26 @@ def _shared(rescue: Rescue, phase: Phase, cloud: Cloud) -> Sight | None:
 
 def _before_call(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight | None:
     """Believe that a server rests: Nova itself refuses the call if it does not any more."""
-    seen, fresh = listed.seen, clock_now() - listed.as_of <= FRESH_ENOUGH_TO_ASK
+    seen, age = listed.seen, clock_now() - listed.as_of
     rests = seen.idle and not seen.locked and seen.vm_state in RESTS_BEFORE[phase.call]
-    return _with_actions(rescue, cloud, listed) if fresh and rests and not rescue.calls else None
+    if not rests or rescue.calls or age > FRESH_ENOUGH_TO_ASK:
+        return None
+    return listed if seen.quiet_since and age <= FRESH else _with_actions(rescue, cloud, listed)
+
+
+def _quiet_since(stamped: datetime | None, listed: datetime | None) -> datetime | None:
+    """Return from when on nothing was done to a server, by its cloud's clock.
+
+    Whatever is done to a server stamps it, by the clock of whichever machine of the cloud does it.
+    """
+    if not stamped or not listed or stamped > listed - 2 * CLOCKS_DIFFER:
+        return None
+    return listed - CLOCKS_DIFFER
 
 
 def _at_work(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight | None:
     now, called_at, seen = clock_now(), rescue.called_at, listed.seen
-    if called_at is None or now - max(rescue.looked_at or called_at, called_at) > LOOK_ANYWAY:
+    if called_at is None or (now > called_at + LOOK_FIRST and _long_ago(rescue.looked_at, now)):
         return None
     old = listed.as_of <= called_at or now - listed.as_of > FRESH
     if old:
@@ -132,12 +150,16 @@ def _at_work(rescue: Rescue, phase: Phase, cloud: Cloud, listed: Sight) -> Sight
     return _with_actions(rescue, cloud, listed) if rests else None
 
 
+def _long_ago(looked_at: datetime | None, now: datetime) -> bool:
+    return looked_at is None or now - looked_at > LOOK_AGAIN
+
+
 def _with_actions(rescue: Rescue, cloud: Cloud, listed: Sight) -> Sight | None:
     try:
         actions = cloud.actions(rescue.instance.server_id)
     except Gone:
         return None
-    return replace(listed, seen=replace(listed.seen, actions=actions))
+    return replace(listed, seen=replace(listed.seen, actions=actions, quiet_since=None))
 
 
 def _ask_for_listing(account_id: int, now: datetime) -> None:

@@ -19,7 +19,7 @@ logger = logging.getLogger(__name__)
 MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: what may wait while rescues are on their way (0, the usual, comes first)
 LATER = 9
-CONSOLE_IN_CROWD = 5.0  # seconds
+CONSOLE_IN_CROWD = 10.0  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
@@ -54,10 +54,7 @@ def _follow_up(rescue_id: str) -> None:
     for batch_id in run.touched_by(uuid.UUID(rescue_id)):
         _send(advance_batch, str(batch_id))
     if access.attend(uuid.UUID(rescue_id)):
-        # In a crowd the others' rescues come first: a machine is only just starting anyway.
-        account_id = Rescue.objects.values_list("instance__account").get(pk=rescue_id)[0]
-        crowded = Rescue.objects.crowded(account_id)
-        _send(read_console, rescue_id, countdown=CONSOLE_IN_CROWD if crowded else 0)
+        _send(read_console, rescue_id)
     if aftermath.begin(uuid.UUID(rescue_id)):
         _send(watch_boot, rescue_id)
 
@@ -167,6 +164,9 @@ def nudge_job(job: Job) -> None:
 @shared_task(priority=LATER)
 def read_console(rescue_id: str) -> None:
     """Read what vouches for a machine's host key, then have it tried."""
+    if access.others_come_first(uuid.UUID(rescue_id)):
+        _send(read_console, rescue_id, countdown=CONSOLE_IN_CROWD)
+        return
     access.read_console(uuid.UUID(rescue_id))
     nudge_machine(uuid.UUID(rescue_id))
 

@@ -192,6 +192,7 @@ def act_from(raw: dict[str, Any]) -> Act:
         action=text_of(raw["action"]),
         user_id=text_of(raw.get("user_id")) or None,
         failed=raw.get("message") == "Error" or any(e.get("result") == "Error" for e in events),
+        started_at=_time(raw.get("start_time")),
         host_started_at=_time(events[-1].get("start_time")) if events else None,
         finished=any(e.get("finish_time") for e in events),
     )

@@ -6,24 +6,25 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from instances import driver, events, pace
+from instances import driver, events, pace, sight
 from instances.cloud import CloudError, open_account
 from instances.inventory import images
 from instances.inventory.due import WATCHED_PACE, pace_of
 from instances.inventory.keep import keep
 from instances.inventory.turn import Overtaken, Turn
-from instances.models import Rescue
+from instances.models import CloudMirror, Rescue
 from instances.models.clock import now as clock_now
 
 logger = logging.getLogger(__name__)
 
-#: stamps have whole seconds, the clocks of a cloud's machines differ, commits take time
-OVERLAP = timedelta(seconds=10)
+#: stamps have whole seconds, commits take time
+OVERLAP = sight.CLOCKS_DIFFER
 #: A crowd's listings look back less far, or each would show the whole crowd again; one that looks
 #: back as far as all others comes in between.
 CLOSE_OVERLAP = timedelta(seconds=2)
-WIDE_EVERY = timedelta(seconds=10)
-REST = 3.0  # seconds, at most, in which it may rest for as long as a listing took
+WIDE_EVERY = timedelta(seconds=30)
+REST = 3.0  # seconds, at most
+REST_OF_CROWD = 4.0
 
 
 @dataclass(frozen=True)
@@ -56,9 +57,8 @@ def _follow(turn: Turn) -> Followed:
     learned = {"failures": 0}
     try:
         _ask(turn, woken)
-        # A cloud that is busy itself is left alone for half of the time.
         took = (clock_now() - began).total_seconds()
-        problem, wait = mirror.images_problem, max(pace_of(mirror), took + min(took, REST))
+        problem, wait = mirror.images_problem, max(pace_of(mirror), took + _rest(mirror, took))
     except CloudError as error:
         logger.warning("account %s: %s %s", mirror.account_id, error.kind, error.request_id)
         learned = {"failures": mirror.failures + 1}
@@ -74,6 +74,17 @@ def _follow(turn: Turn) -> Followed:
     turn.end(problem, next_at=next_at, **learned)
     woken += driver.adopt(mirror.account_id)
     return Followed(woken, max(0.0, (next_at - clock_now()).total_seconds()))
+
+
+def _rest(mirror: CloudMirror, took: float) -> float:
+    """Return for how long to leave a cloud alone that took so long to list.
+
+    One that is busy by itself, for half of the time; one that is busy with a crowd of ours, for
+    longer: each listing keeps it from what we asked it for.
+    """
+    if Rescue.objects.crowded(mirror.account_id):
+        return min(3 * took, REST_OF_CROWD)
+    return min(took, REST)
 
 
 def _ask(turn: Turn, woken: list[uuid.UUID]) -> None:

@@ -167,6 +167,7 @@ class Rescue(models.Model):
     called_at = models.DateTimeField(null=True)
     calls = models.PositiveIntegerField(default=0)
     baseline = models.JSONField(default=list)
+    quiet_since = models.DateTimeField(null=True)
     request_id = models.CharField(max_length=64, blank=True)
     cloud_user_id = models.CharField(max_length=64, blank=True)
     vm_state_before = models.CharField(max_length=32, blank=True)
@@ -248,6 +249,7 @@ class Rescue(models.Model):
             called_at=self.called_at,
             calls=self.calls,
             baseline=frozenset(self.baseline),
+            quiet_since=self.quiet_since,
             request_id=self.request_id,
             cloud_user_id=self.cloud_user_id,
             vm_state_before=self.vm_state_before,

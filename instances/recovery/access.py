@@ -40,6 +40,8 @@ OFTEN, OFTEN_FOR = timedelta(seconds=1), timedelta(minutes=3)
 SELDOM, SELDOM_FOR = timedelta(seconds=20), timedelta(minutes=20)
 PASSWORD_SET_WITHIN = timedelta(seconds=60)
 VOUCHED_WITHIN = timedelta(seconds=90)
+#: until now a machine was only just starting anyway
+OTHERS_FIRST = timedelta(seconds=40)
 
 WayIn = tuple[ssh.Target, ssh.HostKey, ssh.Login]
 #: what trying the door showed, by the door's own word
@@ -72,6 +74,14 @@ def must_be_in(rescue: Rescue) -> Machine:
     if rescue.state not in IN_RESCUE or row is None or not row.is_in:
         raise NotPossible(_("The panel is not logged in to this machine."))
     return row
+
+
+def others_come_first(rescue_id: uuid.UUID) -> bool:
+    """Tell whether a machine just ready waits: its cloud is busy with a crowd still on its way."""
+    recent = clock_now() - OTHERS_FIRST
+    found = Rescue.objects.filter(pk=rescue_id, ready_at__gt=recent)
+    account_id = found.values_list("instance__account_id", flat=True).first()
+    return account_id is not None and Rescue.objects.crowded(account_id)
 
 
 # By the clock -------------------------------------------------------------------------------------

@@ -42,9 +42,9 @@ def _password() -> None:
             rescue.sealed_password = sealed
         return changes
 
-    def saved_late(rescue: Any, phase: Any, answer: Any) -> Any:
+    def saved_late(rescue: Any, *args: Any) -> Any:
         type(rescue).objects.filter(pk=rescue.pk).update(sealed_password=rescue.sealed_password)
-        return accepted(rescue, phase, answer)
+        return accepted(rescue, *args)
 
     driver._prepared, driver._accepted = unsaved, saved_late
 
@@ -56,7 +56,7 @@ def _baseline() -> None:
     prepared = driver._prepared
 
     def without(*args: Any) -> dict[str, Any]:
-        return prepared(*args) | {"baseline": []}
+        return prepared(*args) | {"baseline": [], "quiet_since": None}
 
     driver._prepared = without
 

@@ -599,6 +599,19 @@ def test_a_calls_action_is_known_by_action_and_id():
     assert found(theirs) == theirs
 
 
+def test_a_calls_action_is_known_by_when_the_server_was_quiet():
+    quiet = {"quiet_since": ago(seconds=20), "baseline": frozenset()}
+    old, new = (act("rescue", "req-1", started_at=ago(seconds=n)) for n in (21, 20))
+    for shown, ours in ((old, None), (new, new)):
+        row = case(S.IN_DOUBT, **quiet)
+        assert lifecycle.new_action(row, seen("active", shown), "rescue") == ours
+    # Nothing was done to it since: what is old ended nothing of ours.
+    left = act("unrescue", "req-2", started_at=ago(seconds=30))
+    assert decide(case(S.READY, **quiet), seen("rescued", left)).to is None
+    left = act("unrescue", "req-2", started_at=ago(seconds=3))
+    assert decide(case(S.READY, **quiet), seen("rescued", left)).to == S.ENDED_OUTSIDE
+
+
 def test_how_soon_it_is_looked_at_again():
     looks = [
         (S.CALLING, {}, seen("active"), 0),
