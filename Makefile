@@ -52,8 +52,8 @@ rescue-image-test: $(VENV)/.dev ## start the rescue image in QEMU and rescue a s
 	@rescue-image/system-packages
 	$(RUN) -m pytest -m image -n 0 tests/rescue_image
 
-slow: $(VENV)/.dev ## try what make test has no time for: restore, upgrade, three hundred rescues
-	$(RUN) -m pytest -n 0 tests/restore tests/instances/bulk/test_many.py
+slow: $(VENV)/.dev ## try what make test has no time for: restore, upgrade, three hundred rescues, each point to die at
+	$(RUN) -m pytest -n 0 tests/restore tests/instances/bulk/test_many.py tests/chaos/test_kill.py
 
 messages: $(VENV)/.dev ## gather the texts to translate and compile the catalogues
 	DEMO=1 DEMO_DIR=.cache/check $(RUN) manage.py makemessages --locale fr --no-obsolete --ignore '.venv/*' --ignore 'tests/*' --ignore 'node_modules/*'

@@ -1,4 +1,7 @@
-"""Kill the worker at every point of a rescue and of an exit: nothing is lost or asked twice."""
+"""Kill the worker at every point of a rescue and of an exit: nothing is lost or asked twice.
+
+``make slow`` runs it: a chaos run dies at most of these points, too, with more going on beside.
+"""
 
 import json
 import subprocess
@@ -12,6 +15,7 @@ from tests.services import ROOT
 
 @pytest.mark.chaos
 @pytest.mark.long
+@pytest.mark.apart
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", ["0::2", "1::2"], ids=["before", "after"])
 def test_a_worker_killed_at_any_point_loses_nothing(part: str) -> None:

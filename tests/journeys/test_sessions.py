@@ -64,7 +64,9 @@ def start_with_reason(desk: Desk, name: str, reason: str) -> None:
     desk.confirm(desk.dialog(START), START)
 
 
-@pytest.mark.parametrize(("language", "name"), [("en", "web-1"), ("fr", "lb-1")])
+@pytest.mark.parametrize(
+    ("language", "name"), [pytest.param("en", "web-1", marks=pytest.mark.pages), ("fr", "lb-1")]
+)
 def test_a_rescue_from_its_reason_to_its_closing_report(
     visit: Visit, borrow: Borrow, team: str, cloud: Cloud, language: str, name: str
 ) -> None:
@@ -111,7 +113,7 @@ def test_a_rescue_from_its_reason_to_its_closing_report(
         fine(desk.page, "past rescues")
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_a_webhook_is_added_tried_out_and_told_of_in_the_log(
     visit: Visit, receiver: Receiver, team: str, language: str
 ) -> None:

@@ -130,7 +130,9 @@ def test_a_forgotten_password_is_chosen_anew(
     inside(page)
 
 
-@pytest.mark.parametrize(("language", "who"), [("en", "alice"), ("fr", "mallory")])
+@pytest.mark.parametrize(
+    ("language", "who"), [pytest.param("en", "alice", marks=pytest.mark.pages), ("fr", "mallory")]
+)
 def test_a_second_factor_and_a_passkey(arrive: Any, language: str, who: str) -> None:
     page, say = arrive(language)
     enter(page, say, who, PASSWORD)
@@ -181,7 +183,7 @@ def test_a_second_factor_and_a_passkey(arrive: Any, language: str, who: str) -> 
     expect(page.get_by_text("Laptop")).to_have_count(0)
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_the_provider_lets_in_whom_it_knows(
     arrive: Any, house: SimpleNamespace, language: str
 ) -> None:
@@ -202,7 +204,9 @@ def enter_by_cloud(page: Page, say: Say, user: str, password: str = "demo") -> N
     press(page, say("Sign in"))
 
 
-@pytest.mark.parametrize(("language", "user"), [("en", "alice"), ("fr", "rita")])
+@pytest.mark.parametrize(
+    ("language", "user"), [pytest.param("en", "alice", marks=pytest.mark.pages), ("fr", "rita")]
+)
 def test_the_clouds_own_password_joins_an_account_and_opens_it(
     arrive: Any, house: SimpleNamespace, language: str, user: str
 ) -> None:
@@ -232,7 +236,7 @@ def test_the_clouds_own_password_joins_an_account_and_opens_it(
     inside(page)
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_sessions_are_seen_and_ended(arrive: Any, language: str) -> None:
     one, say = arrive(language)
     other, _ = arrive(language)

@@ -183,7 +183,7 @@ def test_the_keyboard_switches_teams_and_search_keeps_the_choice(arrive: Arrive)
     expect(me).to_be_focused()
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_keys_and_settings(arrive: Arrive, language: str) -> None:
     say = saying(language)
     seed = {"en": 1, "fr": 2}[language]

@@ -19,7 +19,9 @@ pytestmark = [
 ]
 
 
-@pytest.mark.parametrize(("language", "name"), [("en", "web-2"), ("fr", "web-eu-1")])
+@pytest.mark.parametrize(
+    ("language", "name"), [pytest.param("en", "web-2", marks=pytest.mark.pages), ("fr", "web-eu-1")]
+)
 def test_a_shell_by_keyboard_alone(
     visit: Callable[..., Desk], borrow: Callable[[str], str], language: str, name: str
 ) -> None:

@@ -59,7 +59,7 @@ def test_an_owner_reads_narrows_and_exports(visit: Visit, borrow: Borrow, langua
     checked(page, f"trail-error-{language}")
 
 
-@pytest.mark.parametrize("language", ["en", "fr"])
+@pytest.mark.parametrize("language", [pytest.param("en", marks=pytest.mark.pages), "fr"])
 def test_the_history_of_an_instance(visit: Visit, borrow: Borrow, language: str) -> None:
     name = borrow("web-2")
     desk = visit("alice", language=language)
