@@ -5,6 +5,7 @@ import uuid
 from typing import Any
 
 from celery import shared_task
+from django.core.cache import cache
 from kombu.exceptions import OperationalError
 
 from instances import consoles, driver, history, inventory, metadata_hash, sessions
@@ -20,6 +21,7 @@ MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: what may wait while rescues are on their way (0, the usual, comes first)
 LATER = 9
 CONSOLE_IN_CROWD = 10.0  # seconds
+GATHERED = 0.5  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
@@ -52,7 +54,7 @@ def drive(rescue_id: str) -> None:
 def _follow_up(rescue_id: str) -> None:
     """Begin what comes after a rescue that is no longer on its way."""
     for batch_id in run.touched_by(uuid.UUID(rescue_id)):
-        _send(advance_batch, str(batch_id))
+        _gather(str(batch_id))
     if access.attend(uuid.UUID(rescue_id)):
         _send(read_console, rescue_id)
     if aftermath.begin(uuid.UUID(rescue_id)):
@@ -95,9 +97,19 @@ def nudge_batch(batch: Batch) -> None:
     _send(advance_batch, str(batch.pk))
 
 
+def _gather(batch_id: str) -> None:
+    """Ask for a bulk action to be carried on, once for all of it that ends about now.
+
+    A mark that is lost costs one turn too many; a turn that is lost is the sweeper's.
+    """
+    if cache.add(f"gathered:{batch_id}", 1, timeout=5):
+        _send(advance_batch, batch_id, countdown=GATHERED)
+
+
 @shared_task
 def advance_batch(batch_id: str) -> None:
     """Carry a bulk action on: drive what it starts, and come again for the rest."""
+    cache.delete(f"gathered:{batch_id}")  # what ends from now on asks again
     begun, more = run.advance(uuid.UUID(batch_id))
     for rescue_id in begun:
         nudge(rescue_id)

@@ -10,7 +10,7 @@ logger = logging.getLogger(__name__)
 
 
 class ForgivingRedisCache(RedisCache):
-    """Answer as an empty cache would while Redis is away; only the limits on tries use it."""
+    """Answer as an empty cache would while Redis is away: for what may be forgotten."""
 
     def add(self, *args: Any, **kwargs: Any) -> bool:
         """Say that nothing was there."""
@@ -41,5 +41,8 @@ class ForgivingRedisCache(RedisCache):
         try:
             return method(*args, **kwargs)
         except (RedisError, OSError) as error:
-            logger.warning("tries are not counted: the cache is away (%s)", type(error).__name__)
+            logger.warning(
+                "limits on tries and marks are forgotten: the cache is away (%s)",
+                type(error).__name__,
+            )
             return otherwise

@@ -8,7 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import connections
 from django.utils import translation
 
-from instances import news
+from instances import news, tasks
 from instances import rescue as use_cases
 from instances.bulk import asked, run
 from instances.lifecycle import State
@@ -380,3 +380,29 @@ def test_a_settled_batch_is_not_due(many, begun):
     assert run.touched_by(item.rescue_id) == [batch.pk]
     advance(batch)
     assert run.touched_by(item.rescue_id) == [] and run.due() == []
+
+
+def test_what_ends_about_now_is_carried_on_once(many, begun, monkeypatch):
+    sent = []
+    monkeypatch.setattr(tasks, "_send", lambda *message, **more: sent.append((*message, more)))
+    batch = advance(begun(many[:3]))
+    once = (tasks.advance_batch, str(batch.pk), {"countdown": tasks.GATHERED})
+    first, *others = on_the_way(batch)
+    for item in others:
+        becomes(item, "READY")
+        tasks._follow_up(str(item.rescue_id))
+    assert [one for one in sent if one[0] is tasks.advance_batch] == [once]
+
+    carry_on = run.advance
+
+    def meanwhile(batch_id: Any) -> Any:
+        told = carry_on(batch_id)
+        becomes(first, "READY")
+        tasks._follow_up(str(first.rescue_id))
+        return told
+
+    monkeypatch.setattr(run, "advance", meanwhile)
+    sent.clear()
+    tasks.advance_batch(str(batch.pk))
+    assert once in sent  # what ended too late for this turn has asked for another
+    assert states(batch) == {"started": 1, "done": 2}
