@@ -24,7 +24,8 @@ from tests.chaos.weather import Weather
 PACE = {"rescue_seconds": 1, "unrescue_seconds": 0.7, "outage_seconds": 3}
 ZEROS = (
     "lost password", "wrong password", "second accepted rescue", "wrong final state",
-    "open operation", "secret in clear", "audit trail broken", "mirror unlike the cloud",
+    "open operation", "secret in clear", "audit trail broken", "audit trail untrue",
+    "mirror unlike the cloud",
 )  # fmt: skip
 
 

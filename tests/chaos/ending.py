@@ -19,6 +19,13 @@ from tests.services import ROOT
 PATIENCE = 60.0  # seconds after the last fault in which everything has to be settled
 WORD = re.compile(rb"[a-z]{20,}")  # as the temporary passwords are
 OWNERS_PATIENCE = 120.0
+TOLD = """
+    SELECT r.id::text, r.state, i.server_id, array_agg(a.act ORDER BY a.id) AS acts
+    FROM instances_rescue r
+    JOIN instances_instance i ON i.id = r.instance_id
+    LEFT JOIN teams_auditentry a ON a.details->>'rescue' = r.id::text
+    GROUP BY r.id, r.state, i.server_id
+"""
 MIRRORED = """
     SELECT server_id, vm_state, task_state, deleted_at IS NOT NULL AS gone FROM instances_instance
 """
@@ -119,7 +126,11 @@ def in_redis(stage: Stage) -> set[bytes]:
 
 
 def audit(play: Play) -> str:
-    """Walk along the audit trail's chain."""
+    """Walk along the audit trail's chain, and hold what it tells of each rescue against its row."""
+    for row in ask(play.stage.postgres.url, TOLD):
+        if problem := judge.untrue(row["state"], row["acts"], SETTLED):
+            story = judge.Story(row["id"], row["server_id"], "", 0, row)
+            play.wrongs.append(judge.Wrong("audit trail untrue", problem, story))
     told = subprocess.run(
         [sys.executable, "manage.py", "verify_audit"], cwd=ROOT, text=True,
         env=play.stage.environment(direct=True), capture_output=True,

@@ -1,5 +1,6 @@
 """Hold what the panel says of a rescue against what the cloud saw; and its zeros in the end."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -39,6 +40,8 @@ class Wrong:
 
 #: the ids of the users whose credentials the panel has
 OURS: set[str] = set()
+#: may be told of again and again: it broke, was rebooted in vain, broke
+BREAKABLE = ("FAILED_BROKEN", "EXIT_BROKEN", "RECOVERED")
 NEVER_ASKED = ("REFUSED", "EXPIRED", "DENIED", "CANCELLED")
 
 
@@ -78,3 +81,19 @@ def _wrong_end(story: Story) -> str:
         marks = [one for one in story.theirs if one["action"] in ("rescue", "unrescue", "reboot")]
         return "" if marks else "nobody else did anything"
     return f"nothing in this run ends in {state}"
+
+
+def untrue(state: str, acts: list[str], settled: Iterable[str]) -> str:
+    """Say how the audit trail's acts on a rescue, oldest first, contradict its row; "" if not.
+
+    Who goes on although somebody else wrote the row meanwhile tells of an end that never was.
+    """
+    ends = [act for act in acts if act in {f"rescue.{one.lower()}" for one in settled}]
+    last = f"rescue.{state.lower()}"
+    if acts.count("rescue.ready") > 1:
+        return "ready twice"
+    if last != "rescue.cancelled" and state in settled and ends[-1:] != [last]:
+        return f"the row is {state}, the last entry {ends[-1:]}"
+    if state not in BREAKABLE and len(ends) > (state in settled):
+        return f"the row is {state}, the entries {ends}"
+    return ""

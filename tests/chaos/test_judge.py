@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.chaos import judge
+from tests.chaos.owners import SETTLED
 
 US, THEM = "us", "them"
 
@@ -16,6 +17,33 @@ def did(action: str, by: str = US, *, failed: bool = False) -> dict[str, Any]:
 def wrongs(state: str, *seen: dict[str, Any]) -> set[str]:
     story = judge.Story("r", "s", "web-1", 0, {"state": state}, list(seen))
     return {wrong.kind for wrong in judge.of(story)}
+
+
+TRUE = [
+    ("READY", ["rescue.start", "rescue.ready", "rescue.exit_failed"]),
+    ("CLOSED", ["rescue.start", "rescue.ready", "rescue.closed"]),
+    ("RECOVERED", ["rescue.failed_broken", "rescue.failed_broken", "rescue.recovered"]),
+    ("FAILED_BROKEN", ["rescue.failed_broken"]),
+    ("CANCELLED", ["rescue.start", "rescue.cancel"]),
+]
+UNTRUE = [
+    ("READY", ["rescue.ready", "rescue.ready"]),
+    ("READY", ["rescue.ready", "rescue.lost_race"]),
+    ("CLOSED", ["rescue.ready", "rescue.closed", "rescue.ended_outside"]),
+    ("CLOSED", ["rescue.ready", "rescue.ended_outside", "rescue.closed"]),
+    ("CLOSED", ["rescue.ready", "rescue.closed", "rescue.closed"]),
+    ("CLOSED", ["rescue.ready"]),
+    ("RECOVERED", ["rescue.failed_broken"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("state", "acts", "is_true"), [(*one, True) for one in TRUE] + [(*one, False) for one in UNTRUE]
+)
+def test_what_the_trail_tells_is_held_against_the_row(
+    state: str, acts: list[str], is_true: bool
+) -> None:
+    assert (judge.untrue(state, acts, SETTLED) == "") is is_true
 
 
 @pytest.fixture(autouse=True)
