@@ -7,7 +7,7 @@ VENV := .venv
 RUN := $(VENV)/bin/python
 PORT ?= 8000
 
-.PHONY: help frontend demo test check bench lab-test outages journeys pages slow fuzz chaos rescue-image rescue-image-test messages lock licences sbom audit clean
+.PHONY: help frontend demo test check bench lab-test outages journeys pages slow fuzz chaos load rescue-image rescue-image-test messages lock licences sbom audit clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,9 @@ bench: $(VENV)/.dev ## measure side by side what has a bound (click to ready nee
 
 chaos: $(VENV)/.dev ## break everything while machines are rescued and left (CHAOS_MINUTES, CHAOS_SEED)
 	nice -n 10 $(RUN) -m tests.chaos
+
+load: $(VENV)/.dev ## let five hundred pages look on at two hundred rescues while everything breaks (LOAD_MINUTES)
+	nice -n 5 $(RUN) -m tests.chaos.load
 
 journeys: $(VENV)/.dev ## drive the running demo in a headless browser
 	$(RUN) -m pytest -m journey -n 0 tests

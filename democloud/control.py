@@ -94,7 +94,12 @@ async def reset(request: Request) -> Response:
 
 
 async def get_servers(request: Request) -> Response:
-    """Return what the look-alike knows of each server, across regions and projects."""
+    """Return what the look-alike knows of each server, across regions and projects.
+
+    ``?within=5`` leaves out those that did not change within the last five seconds.
+    """
+    within = request.query_params.get("within")
+    since = now() - timedelta(seconds=float(within)) if within else None
     shown = (
         "id",
         "name",
@@ -110,6 +115,7 @@ async def get_servers(request: Request) -> Response:
         {name: getattr(server, name) for name in shown}
         for region in _cloud(request).regions.values()
         for server in region.servers.values()
+        if since is None or server.updated >= since
     ]
     return JSONResponse({"servers": found})
 

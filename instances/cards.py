@@ -42,6 +42,8 @@ class Card:
     #: the password appears by itself, in the browser of the one who asked
     reveals: bool
     buttons: list[Button]
+    #: the person asked for it: its page hears of each change at once, however many look on
+    mine: bool = False
     #: how far the panel gets into the machine, once it tried
     machine: Machine | None = None
     #: whether the machine was seen to start again, once it was left
@@ -61,6 +63,7 @@ class BatchCard:
     counts: Counts
     lines: list[BatchItem]
     may_put_away: bool
+    mine: bool
 
 
 def panel_for(user: "User", revision: str = "") -> dict[str, Any]:
@@ -81,10 +84,10 @@ def panel_for(user: "User", revision: str = "") -> dict[str, Any]:
 
 def batches_for(user: "User") -> list[BatchCard]:
     """List the bulk actions that somebody follows: one card each, however many rescues it has."""
-    return [_batch_card(batch) for batch in Batch.objects.in_panel_of(user)[:BATCHES_HELD]]
+    return [_batch_card(batch, user) for batch in Batch.objects.in_panel_of(user)[:BATCHES_HELD]]
 
 
-def _batch_card(batch: Batch) -> BatchCard:
+def _batch_card(batch: Batch, user: "User") -> BatchCard:
     held = BatchItem.State
     telling = batch.items.filter(state__in=[held.STARTED, held.FAILED, held.DONE])
     ranked = telling.annotate(
@@ -100,6 +103,7 @@ def _batch_card(batch: Batch) -> BatchCard:
         counts=batch.counts(),
         lines=list(lines[:LINES_HELD]),
         may_put_away=batch.ended_at is not None and not inside,
+        mine=user.pk in (batch.asked_by_id, batch.run_by_id),
     )
 
 
@@ -131,6 +135,7 @@ def _card(rescue: Rescue, user: "User", *, may_operate: bool) -> Card:
         shows_password=may_operate and rescue.shows_password_to(user),
         reveals=may_operate and rescue.reveals_automatically_for(user),
         buttons=_buttons(rescue) if may_operate else [],
+        mine=user.pk in (rescue.requested_by_id, rescue.exit_requested_by_id),
         machine=getattr(rescue, "machine", None),
         boot=getattr(rescue, "boot_check", None),
         **leave_of(rescue, user),

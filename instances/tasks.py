@@ -18,22 +18,24 @@ from instances.recovery import access, aftermath, jobs, terminals
 logger = logging.getLogger(__name__)
 
 MACHINES = "machines"  # the queue of workers that talk to rescued machines
-#: what may wait while rescues are on their way (0, the usual, comes first)
-LATER = 9
-CONSOLE_IN_CROWD = 10.0  # seconds
+#: What somebody clicked and what a listing woke comes first (0, the usual), then what a bulk action
+#: begins and the sweeper finds, and last what may wait while rescues are on their way.
+BEHIND, LATER = 3, 9
+SWEPT_FOR = 15  # seconds; what was found due is probably in the queue still
+CONSOLE_IN_CROWD = 30.0  # seconds
 GATHERED = 0.5  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
 
 
-def nudge(rescue: Rescue | uuid.UUID | str) -> None:
+def nudge(rescue: Rescue | uuid.UUID | str, priority: int = 0) -> None:
     """Ask a worker to drive a rescue now. A broker that is away only costs time."""
     pk = rescue.pk if isinstance(rescue, Rescue) else rescue
-    _send(drive, str(pk))
+    _send(drive, str(pk), priority=priority)
 
 
-def _send(task: Any, argument: Any, countdown: float = 0) -> None:
+def _send(task: Any, argument: Any, countdown: float = 0, **options: Any) -> None:
     try:
-        task.apply_async((argument,), countdown=countdown or None, expires=60)
+        task.apply_async((argument,), countdown=countdown or None, expires=60, **options)
     except OperationalError:
         logger.warning("no nudge for %s: the broker is away; the sweeper will find it", argument)
 
@@ -66,14 +68,22 @@ def sweep() -> None:
     """Drive every rescue whose time has come; remind of others; destroy passwords too old."""
     for ended in sessions.mind():
         nudge(ended)
-    for rescue_id in driver.due():
-        nudge(rescue_id)
+    for rescue_id in _unswept(driver.due()):
+        nudge(rescue_id, BEHIND)
     for instance_id in metadata_hash.due():
         _send(remove_hash, instance_id)
     for batch_id in run.due():
         _send(advance_batch, str(batch_id))
     driver.destroy_old_passwords()
     _sweep_machines()
+
+
+def _unswept(due: dict[uuid.UUID, int]) -> list[uuid.UUID]:
+    """Leave out what an earlier sweep has asked for just now; a mark that is lost costs a turn."""
+    marks = {f"swept:{pk}:{version}": pk for pk, version in due.items()}
+    fresh = marks.keys() - cache.get_many(marks).keys()
+    cache.set_many(dict.fromkeys(fresh, 1), timeout=SWEPT_FOR)
+    return [pk for mark, pk in marks.items() if mark in fresh]
 
 
 def _sweep_machines() -> None:
@@ -112,7 +122,7 @@ def advance_batch(batch_id: str) -> None:
     cache.delete(f"gathered:{batch_id}")  # what ends from now on asks again
     begun, more = run.advance(uuid.UUID(batch_id))
     for rescue_id in begun:
-        nudge(rescue_id)
+        nudge(rescue_id, BEHIND)
     if more:
         _send(advance_batch, batch_id)
 

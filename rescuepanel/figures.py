@@ -24,7 +24,7 @@ from prometheus_client.core import (
 from instances import ears
 from instances.lifecycle import OPEN
 from instances.models import Batch, CloudMirror, Job, Rescue, Terminal
-from instances.tasks import LATER, MACHINES
+from instances.tasks import BEHIND, LATER, MACHINES
 from teams import audit, tally
 from teams.models import Delivery, Webhook
 
@@ -145,8 +145,8 @@ def queues(link: redis.Redis) -> Iterator[Metric]:
     length = gauge("queue_length", "Tasks that wait for a worker.", "queue")
     age = gauge("queue_age_seconds", "How long the first of them has waited.", "queue")
     for queue in QUEUES:
-        # What may wait lies in a list of its own, as kombu names it.
-        lists = (queue, f"{queue}\x06\x16{LATER}")
+        # What may wait lies in lists of its own, as kombu names them.
+        lists = (queue, *(f"{queue}\x06\x16{priority}" for priority in (BEHIND, LATER)))
         length.add_metric([queue], sum(int(link.llen(name)) for name in lists))
         age.add_metric([queue], max(_waited(link.lindex(name, -1)) for name in lists))
     yield from (length, age)

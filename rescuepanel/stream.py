@@ -10,6 +10,7 @@ import logging
 import re
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,6 +33,9 @@ STREAMS = "rescuepanel:streams"
 STREAMS_KNOWN_FOR = 45.0
 MOST_TOPICS_WAITING = 200
 LONGEST_SEND = 30
+#: A page rests between two looks at what others do, for n²/330 s where this process has n pages of
+#: the same team open: a look costs some 30 ms, and 167 pages take 2 looks a second, 30 pages 11.
+PACE, SLOWEST = 1 / 330, 120
 _TOPIC = re.compile(r"[a-z]+(:[0-9a-f-]+)?")
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -64,6 +68,7 @@ class Listener:
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     until: float = float("inf")  # of the monotonic clock: who acts for somebody must go then
     doubted: bool = False  # who may listen has to be looked up again now
+    pace: int = 0  # seconds, as it was told last
 
     def is_of(self, visitor: Visitor) -> None:
         """Note whose page this is."""
@@ -82,8 +87,13 @@ class Listener:
         self.lost = True
         self.woken.set()
 
-    def take(self) -> bytes:
-        """Return what to send now, and forget it."""
+    def take(self, pace: int = 0) -> bytes:
+        """Return what to send now, and forget it; first at which pace to ask, if that changed."""
+        before, self.pace = self.pace, pace
+        told = f"event: pace\ndata: {pace}\n\n".encode() if pace != before else b""
+        return told + self._news()
+
+    def _news(self) -> bytes:
         self.woken.clear()
         topics, lost = self.waiting, self.lost
         self.waiting, self.lost = set(), False
@@ -102,11 +112,13 @@ class Hub:
         self._mark_every = mark_every
         self._name = uuid.uuid4().hex
         self._listeners: set[Listener] = set()
+        self._pages: Counter[int] = Counter()  # of each team
         self._task: asyncio.Task[None] | None = None
 
     async def add(self, listener: Listener) -> None:
         """Let a page hear from now on."""
         self._listeners.add(listener)
+        self._pages.update(listener.teams)
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._follow_for_ever())
         try:
@@ -114,9 +126,21 @@ class Hub:
         except (redis.RedisError, OSError) as error:
             logger.warning("cannot note who watches: %s", type(error).__name__)
 
+    def pace(self, listener: Listener) -> int:
+        """Return for how many seconds a page rests between two looks at what others do."""
+        most = max((self._pages[team] for team in listener.teams), default=0)
+        return min(int(most * most * PACE), SLOWEST)
+
+    def moved(self, listener: Listener, visitor: Visitor) -> None:
+        """Note that somebody sees other teams than before."""
+        self._pages.subtract(listener.teams)
+        listener.is_of(visitor)
+        self._pages.update(listener.teams)
+
     def remove(self, listener: Listener) -> None:
         """Forget a page that closed."""
         self._listeners.discard(listener)
+        self._pages.subtract(listener.teams)
 
     async def _follow_for_ever(self) -> None:
         pause = 0.1
@@ -229,7 +253,7 @@ class Stream:
                     if not await self._still_allowed(listener, session_key):
                         await _send(send, _STAFF)  # a page of staff asks, and learns it is over
                         break
-                await _send(send, listener.take())
+                await _send(send, listener.take(self._hub.pace(listener)))
                 left = listener.until - time.monotonic()
                 await _wait(listener.woken, max(0.05, min(self._ping, left)))
             if not gone.done():
@@ -237,15 +261,14 @@ class Stream:
         finally:
             gone.cancel()
 
-    @staticmethod
-    async def _still_allowed(listener: Listener, session_key: str) -> bool:
+    async def _still_allowed(self, listener: Listener, session_key: str) -> bool:
         visitor = await _visitor(session_key)
         if visitor is None:
             return False
         if visitor.teams != listener.teams:
             listener.waiting.clear()
             listener.lose()
-        listener.is_of(visitor)
+        self._hub.moved(listener, visitor)
         return True
 
 

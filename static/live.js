@@ -25,28 +25,34 @@
     if (waiting.size) flushing = setTimeout(flush, 500);
   };
   const refresh = (id, after = 60) => { waiting.add(id); flushing ||= setTimeout(flush, after); };
-  // A machine that is not in this view may belong there now; where many change, that is asked for
-  // all of them together.
+  // Where many change, all of them are asked for together; and where many look on, which the stream
+  // says, each asks more rarely for what is none of its own doing.
   const GAP = 3000;
-  let tableAt = -GAP, tableSoon = 0;
-  const belongsPerhaps = () => {
-    if (!$("#instances") || tableSoon) return;
-    const wait = Math.max(0, tableAt + GAP - performance.now());
-    tableSoon = setTimeout(() => { tableSoon = 0; tableAt = performance.now(); refresh("instances"); }, wait);
+  let pace = 0;
+  const soon = new Map(), askedAt = new Map();
+  const calmly = (id, gap = pace) => {
+    if (!document.getElementById(id) || soon.has(id)) return;
+    const rest = (askedAt.get(id) ?? -Infinity) + gap - performance.now();
+    const wait = Math.max(Math.random() * gap / 2, rest);
+    soon.set(id, setTimeout(() => { soon.delete(id); askedAt.set(id, performance.now()); refresh(id); }, wait));
   };
+  // A machine that is not in this view may belong there now.
+  const belongsPerhaps = () => calmly("instances", Math.max(GAP, pace));
+  const told = (id, selector, gap) => $(`${selector}[data-mine]`) ? refresh(id) : calmly(id, gap);
   const changed = (topics) => topics.split(/\s+/).forEach((topic) => {
     const [kind, key] = topic.split(":");
     const row = `instance-${key}`;
     if (kind === "instance") {
-      if (document.getElementById(row)) refresh(row);
+      const card = `#notifications [data-machine="${key}"]`;
+      if (document.getElementById(row)) told(row, card, pace / 10);
       else belongsPerhaps();
-      if ($(`#notifications [data-machine="${key}"]`)) refresh("notifications");
+      if ($(card)) told("notifications", card);
     }
     else if (kind === "seen") sawCloud(key);
     else if (kind === "list") belongsPerhaps();
-    else if (kind === "rescue") { refresh("notifications"); refresh("session-grant"); }
+    else if (kind === "rescue") { told("notifications", `#rescue-${CSS.escape(key)}`); refresh("session-grant"); }
     else if (["history", "machine", "console"].includes(kind)) refresh(`${kind}-${key}`);
-    else if (kind === "batch") { refresh(`batch-${key}`); refresh("notifications"); }
+    else if (kind === "batch") { refresh(`batch-${key}`); told("notifications", `#batch-card-${CSS.escape(key)}`); }
     else if (kind === "staff") refresh("acting");
     else if (kind) refresh("instances");
   });
@@ -106,7 +112,7 @@
   // What was to be fetched anew and could not be is fetched later.
   const again = ({ detail: { requestConfig, target, xhr } }) => {
     const refreshed = requestConfig?.triggeringEvent?.type === "refresh";
-    if (refreshed && target?.id && (!xhr.status || xhr.status >= 500)) setTimeout(refresh, 3000, target.id);
+    if (refreshed && target?.id && (!xhr.status || xhr.status >= 500)) setTimeout(refresh, Math.max(3000, Math.random() * pace), target.id);
   };
   document.addEventListener("htmx:sendError", again);
   document.addEventListener("htmx:responseError", again);
@@ -129,8 +135,11 @@
     if (stream || !indicator) return; // nobody is signed in
     stream = new EventSource("/events");
     stream.addEventListener("open", () => show("live"));
+    stream.addEventListener("pace", ({ data }) => { pace = Number(data) * 1000; });
     stream.addEventListener("resync", () => {
-      for (const place of document.querySelectorAll("#instances, #notifications, #session-grant, [id^=history-][hx-get], [id^=machine-][hx-get], [id^=console-][hx-get], [id^=batch-][hx-get]")) refresh(place.id);
+      // After an interruption all come back at the same time.
+      const late = Math.random() * pace / 2;
+      for (const place of document.querySelectorAll("#instances, #notifications, #session-grant, [id^=history-][hx-get], [id^=machine-][hx-get], [id^=console-][hx-get], [id^=batch-][hx-get]")) late ? setTimeout(refresh, late, place.id) : refresh(place.id);
     });
     stream.addEventListener("change", (event) => changed(event.data));
     stream.addEventListener("error", () => {
@@ -185,7 +194,7 @@
   const lookAgain = () => {
     if (!stream || !$("article.tone-busy") || Date.now() - toldAt < 10000) return;
     toldAt = Date.now();
-    refresh("notifications");
+    calmly("notifications");
   };
 
   // ---- the notification panel through its refreshes
@@ -204,7 +213,7 @@
     const focus = document.activeElement;
     if (detail.target?.contains(focus)) lost = [focus.id, focus.closest("article.rescue, #instances")?.id];
     const tone = detail.target?.matches("tr.row") && detail.target.className.match(/tone-\w+/)?.[0];
-    if (tone && !detail.xhr.responseText.includes(`row ${tone}`)) { clearTimeout(recount); recount = setTimeout(refresh, 1000, "instances"); }
+    if (tone && !detail.xhr.responseText.includes(`row ${tone}`)) { clearTimeout(recount); recount = setTimeout(calmly, 1000, "instances"); }
     const fold = $(".panel-fold");
     scrolled = $(".panel-body")?.scrollTop ?? 0;
     folded = fold ? !fold.open : folded;

@@ -20,6 +20,16 @@ class ForgivingRedisCache(RedisCache):
         """Find nothing."""
         return self._ask(super().get, default, key, default, version)
 
+    def get_many(self, keys: Any, version: Any = None) -> dict[Any, Any]:
+        """Find nothing."""
+        found: dict[Any, Any] = self._ask(super().get_many, {}, keys, version)
+        return found
+
+    def set_many(self, data: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        """Keep nothing."""
+        left: list[Any] = self._ask(super().set_many, list(data), data, *args, **kwargs)
+        return left
+
     def set(self, *args: Any, **kwargs: Any) -> None:
         """Keep nothing."""
         self._ask(super().set, None, *args, **kwargs)

@@ -6,6 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.conf import settings
+from django.core.cache import caches
 from django.db import models
 from django.db.models import F, Q
 
@@ -382,10 +383,18 @@ class Rescue(models.Model):
 
     @property
     def usual_seconds(self) -> int | None:
-        """How long such rescues took here lately: the median of the last 20 of this account."""
-        done = Rescue.objects.filter(instance__account_id=self.instance.account_id)
-        done = done.exclude(image_ref="").exclude(ready_at=None).exclude(pk=self.pk)
-        done = done.filter(snapshot=None)  # whose copying may take hours
-        times = done.order_by("-ready_at").values_list("created_at", "ready_at")[:20]
-        took = [(ready - asked).total_seconds() for asked, ready in times if ready]
-        return round(median(took)) if took else None
+        """How long such rescues took here lately, as was known a minute ago at most."""
+        account_id = self.instance.account_id
+        found: int | None = caches["lists"].get_or_set(
+            f"usual:{account_id}", lambda: _usual_seconds(account_id), timeout=60
+        )
+        return found
+
+
+def _usual_seconds(account_id: int) -> int | None:
+    """Return the median of the last 20 rescues of an account."""
+    done = Rescue.objects.filter(instance__account_id=account_id, snapshot=None)  # may copy hours
+    done = done.exclude(image_ref="").exclude(ready_at=None)
+    times = done.order_by("-ready_at").values_list("created_at", "ready_at")[:20]
+    took = [(ready - asked).total_seconds() for asked, ready in times if ready]
+    return round(median(took)) if took else None

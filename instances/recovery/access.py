@@ -41,7 +41,7 @@ SELDOM, SELDOM_FOR = timedelta(seconds=20), timedelta(minutes=20)
 PASSWORD_SET_WITHIN = timedelta(seconds=60)
 VOUCHED_WITHIN = timedelta(seconds=90)
 #: until now a machine was only just starting anyway
-OTHERS_FIRST = timedelta(seconds=40)
+OTHERS_FIRST = timedelta(minutes=2)
 
 WayIn = tuple[ssh.Target, ssh.HostKey, ssh.Login]
 #: what trying the door showed, by the door's own word

@@ -28,7 +28,7 @@ from tests.services import wait_until
 
 MANY = [int(many) for many in os.environ.get("MANY", "50,200").split(",")]
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
-WORKERS = 4  # as docker-compose.yml has it
+WORKERS = int(os.environ.get("WORKERS", "4"))  # as docker-compose.yml has it
 CLIENTS = int(os.environ.get("CLIENTS", WORKERS))  # with 12, Nova's threads, bare is slower
 SHARED = bool(os.environ.get("SHARED"))
 TIMES = 1.2  # the bare API's time, at most

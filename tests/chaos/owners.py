@@ -35,6 +35,7 @@ class Play:
     stage: Stage
     rows: Rows
     image: str = ""
+    stay: float = 0.0  # seconds that a machine is in rescue
     enough: threading.Event = field(default_factory=threading.Event)  # begin nothing more
     deadline: float = float("inf")
     ends: Counter[str] = field(default_factory=Counter)
@@ -140,6 +141,7 @@ class Machine(threading.Thread):
         row = self.follow(rescue_id)
         while row["state"] == "READY":
             self.try_password(rescue_id)
+            self.play.enough.wait(self.play.stay * random.uniform(0.7, 1.3))
             row = self.leave(rescue_id)
         if row["state"] in ("FAILED_BROKEN", "EXIT_BROKEN"):
             self.judge(row)

@@ -64,6 +64,7 @@ class Part:
     role: str
     command: list[str]
     pid: int = 0
+    spared: bool = False  # nobody kills it
 
     @property
     def alive(self) -> bool:
@@ -168,7 +169,10 @@ class Stage:
         if part.pid:
             _kill_group(part.pid)  # a pool may outlive its parent
         log = str(self.folder / f"{part.name}.log")
-        part.pid = self.warm.ask(role=part.role, command=part.command, log=log)["pid"]
+        told = self.warm.ask(
+            role=part.role, command=part.command, log=log, exposed=not part.spared
+        )  # fmt: skip
+        part.pid = told["pid"]
         self.starts += 1
 
     def close(self) -> None:
@@ -187,12 +191,20 @@ class Stage:
         with suppress(subprocess.CalledProcessError, FileNotFoundError):
             self.postgres.stop()
 
+    def spare(self, *names: str) -> list[Part]:
+        """Let these live for the whole run; return them."""
+        chosen = [part for part in self.parts if part.name in names]
+        for part in chosen:
+            part.spared = True
+        return chosen
+
     # What may be done to it ---------------------------------------------------------------------
 
     def kill(self, role: str, *, child: bool) -> bool:
         """Kill a process of a role at once: all of it, or one of its children."""
         with self.lock:
-            alive = [part for part in self.parts if part.role == role and part.alive]
+            exposed = [part for part in self.parts if part.role == role and not part.spared]
+            alive = [part for part in exposed if part.alive]
             if not alive:
                 return False
             part = random.choice(alive)

@@ -31,15 +31,18 @@ CUT = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_ba
 class Weather:
     """Threads that make trouble until ``stop``, and then leave everything whole."""
 
-    def __init__(self, play: Play, kills_per_second: float, seconds: float) -> None:
+    def __init__(
+        self, play: Play, kills_per_second: float, seconds: float, *, hurries: bool = True
+    ) -> None:
         self.play, self.stage = play, play.stage
         self.pace, self.seconds = kills_per_second, seconds
-        self.calm = min(CALM, seconds / 200)
+        # A short run has all faults, too; a steady one has them at the long run's pace.
+        self.calm = min(CALM, seconds / 200) if hurries else CALM
         self.over = threading.Event()
         self.happened: Counter[str] = Counter()
         self.taken: Counter[tuple[str, str]] = Counter()
         work = (self.kill, self.upset, self.upset_servers, self.outsider)
-        work += (self.hold_up, self.deploy)
+        work += (self.hold_up, self.deploy) if hurries else (self.hold_up,)
         self.threads = [threading.Thread(target=one, daemon=True) for one in work]
 
     def start(self) -> None:

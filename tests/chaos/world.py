@@ -16,6 +16,7 @@ from tests.services import ROOT
 
 PASSWORD = "rescue-demo-people"
 TEAMS = {"acme": ("ann", "abe"), "othercorp": ("olga",)}
+ONLOOKER = ("acme", "vera")
 ROWS = """
     SELECT r.id::text, r.state, r.version, r.failure_code, r.request_id, r.obstacle, r.calls,
            r.image_ref, r.sealed_password <> '' AS kept, r.created_at, r.asked_at,
@@ -76,6 +77,9 @@ def main() -> None:
         for person in people:
             user = User.objects.create_user(f"{person}@example.org", PASSWORD)
             Membership.objects.create(team=team, user=user, role="owner")
+        if name == ONLOOKER[0]:
+            user = User.objects.create_user(f"{ONLOOKER[1]}@example.org", PASSWORD)
+            Membership.objects.create(team=team, user=user, role="member")
         way = given[name]
         account = CloudAccount(
             team=team, name=name, region_name=way["region_name"], auth_url=way["auth_url"]

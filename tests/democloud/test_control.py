@@ -49,6 +49,17 @@ def test_log_can_be_read_from_a_place(demo: Demo) -> None:
     assert [one["method"] for one in later["requests"]] == ["GET"]
 
 
+def test_servers_that_just_changed(demo: Demo) -> None:
+    server = demo.server("web-1")["id"]
+    time.sleep(2.1)  # stamps have whole seconds
+    demo.ask("POST", f"/servers/{server}/action", {"stop": None})
+
+    changed = demo.control("GET", "servers?within=1")["servers"]
+
+    assert [one["id"] for one in changed] == [server]
+    assert len(demo.control("GET", "servers")["servers"]) > 1
+
+
 @pytest.mark.parametrize(
     ("name", "action", "status", "word"),
     [

@@ -1,9 +1,11 @@
 """Messages are nudges: lost, doubled or refused, they change nothing but the time it takes."""
 
 import json
+import uuid
 
 import pytest
 import redis
+from django.core.cache.backends.locmem import LocMemCache
 from django.db import transaction
 from kombu.exceptions import OperationalError
 
@@ -72,6 +74,35 @@ def test_the_sweeper_finds_what_no_message_came_for(demo, start, sent):
     rows = [start("web-1"), start("web-2")]
     tasks.sweep()
     assert {str(row.pk) for row in rows} <= {pk for _name, pk, _count in sent}
+
+
+def test_the_sweeper_does_not_ask_again_for_what_waits_in_the_queue(demo, start, sent, monkeypatch):
+    monkeypatch.setattr(tasks, "cache", LocMemCache("swept", {}))
+    tasks.cache.clear()
+    row = start()
+    mine = ("drive", str(row.pk), None)
+    tasks.sweep()
+    tasks.sweep()
+    assert sent.count(mine) == 1
+    assert row.move(next_at=now())  # somebody wrote it: another turn is due
+    tasks.sweep()
+    assert sent.count(mine) == 2
+
+
+def test_clicks_come_before_what_a_bulk_action_begins(demo, start, monkeypatch):
+    priorities = []
+
+    def apply_async(args, priority=0, **options):
+        priorities.append(priority)
+
+    monkeypatch.setattr(tasks.drive, "apply_async", apply_async)
+    row = start()
+    tasks.nudge(row)
+    monkeypatch.setattr(tasks.run, "advance", lambda batch_id: ([row.pk], False))
+    tasks.advance_batch(str(uuid.uuid4()))
+    tasks.sweep()
+    clicked, begun, *swept = priorities
+    assert clicked == 0 < begun < tasks.LATER and set(swept) == {begun}
 
 
 def test_the_sweeper_destroys_old_passwords(demo, start, sent, monkeypatch):

@@ -169,3 +169,38 @@ def test_what_changes_while_an_answer_settles_is_shown_too(visit: Visit, borrow:
     page.evaluate("htmx.config.defaultSettleDelay = 2000")  # longer than looking takes
     page.get_by_role("button", name=re.compile("^Look (at the disks|again)$")).click()
     expect(page.get_by_role("button", name="Mount on /mnt", exact=True)).to_be_enabled()
+
+
+def test_where_many_look_on_a_page_asks_rarely_for_what_others_do(
+    visit: Visit, borrow: Borrow
+) -> None:
+    name = borrow("web-2")
+    desk = visit("alice")
+    page = desk.page
+    desk.start(name)
+    mine = desk.told(name).get_attribute("id")
+    assert mine
+    page.route(
+        re.compile("/events$"),
+        lambda route: route.fulfill(
+            content_type="text/event-stream", body="retry: 60000\nevent: pace\ndata: 4\n\n"
+        ),
+    )
+    page.reload()
+    expect(page.locator("#live")).to_have_attribute("data-state", "lost")  # the pace was told
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url.rpartition("/")[2]))
+
+    others = "rescue:00000000-0000-0000-0000-000000000000"
+    change(page, others)
+    page.wait_for_timeout(A_MOMENT)
+    assert asked.count("notifications") == 1  # the first time at once
+    for _time in range(3):
+        change(page, others)
+        page.wait_for_timeout(A_MOMENT / 5)
+    assert asked.count("notifications") == 1
+    change(page, mine.replace("rescue-", "rescue:"))
+    page.wait_for_timeout(A_MOMENT / 3)
+    assert asked.count("notifications") == 2  # what is mine, at once
+    page.wait_for_timeout(A_MOMENT)
+    assert asked.count("notifications") == 3  # and the others' in the end, once

@@ -10,6 +10,7 @@ from django.core.handlers.base import BaseHandler
 from django.db import connection
 from django.http import HttpRequest, HttpResponse
 
+from rescuepanel import pages as module
 from rescuepanel.pages import Pages
 
 
@@ -47,3 +48,40 @@ def test_a_connection_is_kept_for_the_next_page(
     threads = {thread for thread, _ in seen}
     assert len(threads) == 1 and threads != {threading.get_ident()}
     assert len({id(link) for _, link in seen}) == 1
+
+
+def test_who_clicks_does_not_wait_behind_what_pages_refresh(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    let_go, at_work = threading.Event(), []
+
+    def answer(_self: Any, request: HttpRequest) -> HttpResponse:
+        if "X-Refresh" in request.headers:
+            at_work.append(request)
+            let_go.wait(10)
+        return HttpResponse("made")
+
+    def asked(*, refreshes: bool) -> HttpRequest:
+        request = HttpRequest()
+        request.META = {"HTTP_X_REFRESH": "1"} if refreshes else {}
+        return request
+
+    async def crowd() -> tuple[list[int], bytes]:
+        pages = Pages()
+        refreshing = [
+            asyncio.create_task(pages.get_response_async(asked(refreshes=True))) for _ in range(6)
+        ]
+        await asyncio.sleep(0.05)
+        clicked: Any = await pages.get_response_async(asked(refreshes=False))
+        assert len(at_work) == module.REFRESHES
+        await asyncio.sleep(0.5)  # longer than they wait for their turn
+        let_go.set()
+        late: Any = await pages.get_response_async(asked(refreshes=True))
+        statuses = [(await one).status_code for one in refreshing]
+        return [*statuses, late.status_code], clicked.content
+
+    monkeypatch.setattr(BaseHandler, "get_response", answer)
+    monkeypatch.setattr(module, "PATIENCE", 0.3)
+    statuses, clicked = asyncio.run(crowd())
+    assert clicked == b"made"
+    assert statuses == [200, 200, 503, 503, 503, 503, 200]

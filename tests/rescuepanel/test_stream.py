@@ -18,7 +18,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from rescuepanel.stream import MOST_TOPICS_WAITING, STREAMS, Hub, Listener, Stream
+from rescuepanel.stream import MOST_TOPICS_WAITING, STREAMS, Hub, Listener, Stream, Visitor
 from teams.models import Impersonation
 from tests.services import RedisServer, free_port, wait_until
 
@@ -265,6 +265,33 @@ def test_a_slow_browser_is_told_to_look_at_everything() -> None:
     listener.add(["instance:1"])
     listener.add(["instance:1", "list"])
     assert listener.take() == b"event: change\ndata: instance:1 list\n\n"
+
+
+def test_a_page_is_told_its_pace_when_that_changes() -> None:
+    listener = Listener(frozenset({1}))
+    assert listener.take(3) == b"event: pace\ndata: 3\n\nevent: resync\ndata: all\n\n"
+    assert listener.take(3) == b": ping\n\n"
+    listener.add(["list"])
+    assert listener.take(0) == b"event: pace\ndata: 0\n\nevent: change\ndata: list\n\n"
+
+
+def test_the_more_pages_are_open_the_calmer_each_is(broker: RedisServer) -> None:
+    async def paces() -> list[int]:
+        hub, found = Hub(broker.url), []
+        mine, other = Listener(frozenset({1, 2})), Listener(frozenset({2}))
+        await hub.add(other)
+        await hub.add(mine)
+        for number in range(2, 501):
+            last = Listener(frozenset({1}))
+            await hub.add(last)
+            if number in (18, 19, 50, 500):
+                found.append(hub.pace(mine))
+        assert hub.pace(other) == 0  # another team's pages
+        hub.remove(last)
+        hub.moved(mine, Visitor(frozenset({2})))
+        return [*found, hub.pace(mine)]
+
+    assert asyncio.run(paces()) == [0, 1, 7, 120, 0]
 
 
 def test_a_hung_redis_is_noticed(broker: RedisServer) -> None:
