@@ -52,7 +52,7 @@ def test_log_can_be_read_from_a_place(demo: Demo) -> None:
 def test_servers_that_just_changed(demo: Demo) -> None:
     server = demo.server("web-1")["id"]
     time.sleep(2.1)  # stamps have whole seconds
-    demo.ask("POST", f"/servers/{server}/action", {"stop": None})
+    demo.ask("POST", f"/servers/{server}/action", {"os-stop": None})
 
     changed = demo.control("GET", "servers?within=1")["servers"]
 
