@@ -40,7 +40,7 @@ SOON = timedelta(seconds=1)
 #: whatever the listings say: whether its host has begun, only an own look tells, and that matters
 #: from when on it should have
 LOOK_FIRST, LOOK_AGAIN = lifecycle.HOST_SILENT_AFTER, timedelta(seconds=60)
-UNTIL_HEARD = 30.0  # seconds; whoever lists wakes those whose server changed, so this is for safety
+UNTIL_HEARD = 15.0  # seconds; whoever lists wakes those whose server changed, so this is for safety
 
 
 @dataclass(frozen=True)

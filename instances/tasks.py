@@ -21,7 +21,7 @@ MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: What somebody clicked and what a listing woke comes first (0, the usual), then what a bulk action
 #: begins and the sweeper finds, and last what may wait while rescues are on their way.
 BEHIND, LATER = 3, 9
-SWEPT_FOR = 15  # seconds; what was found due is probably in the queue still
+SWEPT_FOR = 10  # seconds; what was found due is probably in the queue still
 CONSOLE_IN_CROWD = 30.0  # seconds
 GATHERED = 0.5  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper

@@ -100,6 +100,17 @@ def test_race_500(demo: Demo) -> None:
     assert action["user_id"] != demo.server("web-1")["user_id"]
 
 
+def test_nobody_races_for_a_console(demo: Demo) -> None:
+    assert demo.act("web-1", "rescue").status_code == 200
+    until(lambda: status(demo) == "RESCUE -")
+    before = demo.actions("web-1")
+    demo.knobs(servers={"web-1": {"race_500": 1}})
+
+    assert demo.act("web-1", "os-getConsoleOutput", {"length": 5}).status_code == 200
+
+    assert demo.actions("web-1") == before
+
+
 def test_slow_reply(demo: Demo) -> None:
     demo.knobs(servers={"web-1": {"slow_reply": 0.7}})
     began = time.monotonic()
