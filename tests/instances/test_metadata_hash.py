@@ -277,7 +277,9 @@ def test_two_removers_ask_once(start, held, alice, monkeypatch):
 def test_the_sweeper_sends_for_it(start, held, alice, monkeypatch):
     row = exited(drive(start(NO_DRIVE)), alice)
     sent = []
-    monkeypatch.setattr(tasks, "_send", lambda task, argument, *_: sent.append((task, argument)))
+    monkeypatch.setattr(
+        tasks, "_send", lambda task, argument, *_, **__: sent.append((task, argument))
+    )
     released()
     tasks.sweep()
     assert (tasks.remove_hash, row.instance_id) in sent

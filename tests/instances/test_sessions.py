@@ -31,7 +31,7 @@ def ready(teams: SimpleNamespace, alice: Any) -> Rescue:
 def nudged(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Collect whom the sweep wakes."""
     woken: list[Any] = []
-    monkeypatch.setattr(tasks, "nudge", woken.append)
+    monkeypatch.setattr(tasks, "nudge", lambda pk, *_: woken.append(pk))
     return woken
 
 
