@@ -33,7 +33,7 @@
   const calmly = (id, gap = pace) => {
     if (!document.getElementById(id) || soon.has(id)) return;
     const rest = (askedAt.get(id) ?? -Infinity) + gap - performance.now();
-    const wait = Math.max(Math.random() * gap / 2, rest);
+    const wait = Math.max(Math.random() * Math.min(gap, pace) / 2, rest);
     soon.set(id, setTimeout(() => { soon.delete(id); askedAt.set(id, performance.now()); refresh(id); }, wait));
   };
   // A machine that is not in this view may belong there now.

@@ -143,7 +143,7 @@ class Page:
         gaps = {"table": max(GAP, self.pace), "notifications": self.pace}
         gap = gaps.get(what, self.pace / 10)
         rest = self.asked_at.get(what, -gap) + gap - perf_counter()
-        self.after(max(random.random() * gap / 2, rest), what)
+        self.after(max(random.random() * min(gap, self.pace) / 2, rest), what)
 
     async def refresh(self) -> None:
         """Ask for what is waiting, again and again; for one thing once at a time."""

@@ -52,7 +52,8 @@ class Lag(threading.Thread):
 
     def run(self) -> None:
         while not self.over.wait(0.5):
-            self.look(time.monotonic())
+            with suppress(OSError):  # what it was is seen with the next look
+                self.look(time.monotonic())
 
     def look(self, now: float) -> None:
         """Note what changed, and what the mirror shows by now."""
@@ -198,6 +199,8 @@ def run(stage: Stage, minutes: float, kills: float, pages: int, most: int) -> di
         thread.start()
     while time.monotonic() - began < seconds and len(play.wrongs) < 20:
         time.sleep(2)
+        if not all(watcher.is_alive() for watcher in (crowd, lag, memory)):
+            raise RuntimeError("who measures has died: there would be no figures")
     now = psutil.cpu_times()
     crowd.end()
     lag.end()
