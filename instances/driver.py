@@ -343,12 +343,9 @@ def announce(rescue: Rescue) -> None:
 # Housekeeping -----------------------------------------------------------------------------------
 
 
-def due() -> dict[uuid.UUID, int]:
-    """Return the open rescues whose time has come (lost nudges, dead workers, long waits).
-
-    Each with the version that it was found in.
-    """
-    return dict(Rescue.objects.due(clock_now()).values_list("pk", "version")[:500])
+def due() -> list[uuid.UUID]:
+    """Return the open rescues whose time has come (lost nudges, dead workers, long waits)."""
+    return list(Rescue.objects.due(clock_now()).values_list("pk", flat=True)[:500])
 
 
 def destroy_old_passwords() -> int:

@@ -13,6 +13,7 @@ from instances.bulk import run
 from instances.models import Batch, ConsoleReading, Job, Rescue
 from instances.models.clock import now as clock_now
 from instances.models.machine import Reach
+from instances.models.rescue import EARLY
 from instances.recovery import access, aftermath, jobs, terminals
 
 logger = logging.getLogger(__name__)
@@ -21,7 +22,8 @@ MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: What somebody clicked and what a listing woke comes first (0, the usual), then what a bulk action
 #: begins and the sweeper finds, and last what may wait while rescues are on their way.
 BEHIND, LATER = 3, 9
-SWEPT_FOR = 10  # seconds; what was found due is probably in the queue still
+NUDGE_LIVES = 60  # seconds; who takes it later is too late
+QUEUED = "queued:{}"  # of a rescue: a nudge waits behind others
 CONSOLE_IN_CROWD = 30.0  # seconds
 GATHERED = 0.5  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
@@ -33,9 +35,19 @@ def nudge(rescue: Rescue | uuid.UUID | str, priority: int = 0) -> None:
     _send(drive, str(pk), priority=priority)
 
 
+def _nudge_behind(rescue_ids: list[uuid.UUID]) -> None:
+    """Nudge those that no nudge waits for yet: in a crowd's queue it may wait for a minute."""
+    marks = {QUEUED.format(pk): pk for pk in rescue_ids}
+    there = cache.get_many(marks)
+    fresh = [mark for mark in marks if mark not in there]
+    cache.set_many(dict.fromkeys(fresh, 1), timeout=NUDGE_LIVES)
+    for mark in fresh:
+        nudge(marks[mark], BEHIND)
+
+
 def _send(task: Any, argument: Any, countdown: float = 0, **options: Any) -> None:
     try:
-        task.apply_async((argument,), countdown=countdown or None, expires=60, **options)
+        task.apply_async((argument,), countdown=countdown or None, expires=NUDGE_LIVES, **options)
     except OperationalError:
         logger.warning("no nudge for %s: the broker is away; the sweeper will find it", argument)
 
@@ -43,14 +55,25 @@ def _send(task: Any, argument: Any, countdown: float = 0, **options: Any) -> Non
 @shared_task
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
+    pk = uuid.UUID(rescue_id)
+    cache.delete(QUEUED.format(pk))
+    account_id = _account_if_due(pk)
+    if account_id is None:  # a nudge too many; who made the last move saw to what follows it
+        return
     # A crowd's listing must not wait in the queue behind the crowd: who needs it first makes it.
-    if account_id := inventory.overdue_for(uuid.UUID(rescue_id)):
+    if inventory.is_overdue(account_id):
         sync(account_id)
-    wait = driver.step(uuid.UUID(rescue_id))
-    if not Rescue.objects.is_moving(uuid.UUID(rescue_id)):
+    wait = driver.step(pk)
+    if not Rescue.objects.is_moving(pk):
         _follow_up(rescue_id)
     if wait is not None and wait <= CHAIN_UP_TO:
         _send(drive, rescue_id, countdown=wait)
+
+
+def _account_if_due(pk: uuid.UUID) -> int | None:
+    """Return a rescue's account, or None when there is no move of it to make now."""
+    due = Rescue.objects.due(clock_now() + EARLY).filter(pk=pk)
+    return due.values_list("instance__account_id", flat=True).first()
 
 
 def _follow_up(rescue_id: str) -> None:
@@ -68,22 +91,13 @@ def sweep() -> None:
     """Drive every rescue whose time has come; remind of others; destroy passwords too old."""
     for ended in sessions.mind():
         nudge(ended)
-    for rescue_id in _unswept(driver.due()):
-        nudge(rescue_id, BEHIND)
+    _nudge_behind(driver.due())
     for instance_id in metadata_hash.due():
         _send(remove_hash, instance_id)
     for batch_id in run.due():
         _send(advance_batch, str(batch_id))
     driver.destroy_old_passwords()
     _sweep_machines()
-
-
-def _unswept(due: dict[uuid.UUID, int]) -> list[uuid.UUID]:
-    """Leave out what an earlier sweep has asked for just now; a mark that is lost costs a turn."""
-    marks = {f"swept:{pk}:{version}": pk for pk, version in due.items()}
-    fresh = marks.keys() - cache.get_many(marks).keys()
-    cache.set_many(dict.fromkeys(fresh, 1), timeout=SWEPT_FOR)
-    return [pk for mark, pk in marks.items() if mark in fresh]
 
 
 def _sweep_machines() -> None:
@@ -121,8 +135,7 @@ def advance_batch(batch_id: str) -> None:
     """Carry a bulk action on: drive what it starts, and come again for the rest."""
     cache.delete(f"gathered:{batch_id}")  # what ends from now on asks again
     begun, more = run.advance(uuid.UUID(batch_id))
-    for rescue_id in begun:
-        nudge(rescue_id, BEHIND)
+    _nudge_behind(begun)
     if more:
         _send(advance_batch, batch_id)
 

@@ -13,13 +13,13 @@ from instances.inventory.due import (
     due_accounts,
     due_for_all,
     hasten,
-    overdue_for,
+    is_overdue,
 )
 from instances.inventory.whole import read_all
 
 __all__ = [
     "Followed", "Hastened", "accounts_of_projects", "due_accounts", "due_for_all", "follow",
-    "hasten", "overdue_for", "read_all", "sync",
+    "hasten", "is_overdue", "read_all", "sync",
 ]  # fmt: skip
 
 

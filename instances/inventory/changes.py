@@ -3,7 +3,7 @@
 import logging
 import uuid
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from instances import driver, events, pace, sight
@@ -19,12 +19,8 @@ logger = logging.getLogger(__name__)
 
 #: stamps have whole seconds, commits take time
 OVERLAP = sight.CLOCKS_DIFFER
-#: A crowd's listings look back less far, or each would show the whole crowd again; one that looks
-#: back as far as all others comes in between.
-CLOSE_OVERLAP = timedelta(seconds=2)
-WIDE_EVERY = timedelta(seconds=30)
 REST = 3.0  # seconds, at most
-REST_OF_CROWD = 4.0
+REST_OF_CROWD = 5.0
 
 
 @dataclass(frozen=True)
@@ -91,8 +87,8 @@ def _ask(turn: Turn, woken: list[uuid.UUID]) -> None:
     """Read what changed, and the images when it is time."""
     mirror = turn.mirror
     cloud = open_account(mirror.account)
-    since, wide = _since(turn)
-    listing = cloud.server_pages(changes_since=since, size=mirror.page_size)
+    since = mirror.changes_since or clock_now()
+    listing = cloud.server_pages(changes_since=since - OVERLAP, size=mirror.page_size)
     listed, newest = dict[str, Any](), mirror.changes_since
     for page in listing:
         asked_at = clock_now() - page.age
@@ -100,21 +96,9 @@ def _ask(turn: Turn, woken: list[uuid.UUID]) -> None:
         woken += keep(mirror, page.servers, asked_at)
         newest = max(filter(None, (newest, *(server.updated_at for server in page.servers))))
         turn.renew(page_size=page.size)
-    if wide:
-        listed["changes_since"] = listed["listed_cloud_at"] or newest
+    listed["changes_since"] = listed["listed_cloud_at"] or newest
     # So that a Glance that hangs does not make what is known look older than it is.
     turn.renew(synced_at=clock_now(), **listed)
     events.changed(mirror.account.team_id, [f"seen:{mirror.account_id}"])
     if pictured := images.read_if_due(mirror, cloud, clock_now()):
         turn.renew(**pictured)
-
-
-def _since(turn: Turn) -> tuple[datetime, bool]:
-    """Return where to begin, and whether that is far enough back for all clocks."""
-    mirror = turn.mirror
-    wide_at, last = mirror.changes_since or clock_now(), mirror.listed_cloud_at
-    if last is None or last > wide_at + WIDE_EVERY:
-        return wide_at - OVERLAP, True
-    if not Rescue.objects.crowded(mirror.account_id):
-        return wide_at - OVERLAP, True
-    return last - CLOSE_OVERLAP, False

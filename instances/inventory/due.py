@@ -1,6 +1,5 @@
 """Which accounts to read now: sooner when somebody watches or something moves."""
 
-import uuid
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -46,15 +45,12 @@ def due_for_all() -> list[int]:
     return sorted(found | {account for account, team in teams.items() if team in watched})
 
 
-def overdue_for(rescue_id: uuid.UUID) -> int | None:
-    """Return the account of a rescue in a crowd, when its listing is late."""
-    now = clock_now()
-    late = _free("lease_until", now).filter(
-        next_at__lte=now, changes_since__isnull=False, account__instances__rescues=rescue_id
+def is_overdue(account_id: int) -> bool:
+    """Tell whether an account with a crowd of rescues is listed later than it should be."""
+    late = _free("lease_until", clock_now()).filter(
+        account_id=account_id, next_at__lte=clock_now(), changes_since__isnull=False
     )
-    account_id = late.values_list("account_id", flat=True).first()
-    crowded = account_id is not None and Rescue.objects.crowded(account_id)
-    return account_id if crowded else None
+    return late.exists() and Rescue.objects.crowded(account_id)
 
 
 def pace_of(mirror: CloudMirror) -> float:

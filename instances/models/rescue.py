@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from instances.models.snapshot import Snapshot
 
-LEASE = timedelta(seconds=20)
+LEASE, EARLY = timedelta(seconds=20), timedelta(milliseconds=50)  # a message may come early
 #: so many servers at work in one account are followed by one listing, not each by its own looks
 CROWD = 5
 AT_WORK = frozenset({State.WAITING, State.EXIT_WAITING})  # Nova said yes, the host has it
@@ -112,7 +112,7 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
     def claim(self, pk: uuid.UUID) -> "Rescue | None":
         """Take the lease of a due row, or return None: somebody else has it, or it can wait."""
         now = clock_now()
-        found = self.due(now + timedelta(milliseconds=50)).filter(pk=pk)
+        found = self.due(now + EARLY).filter(pk=pk)
         rescue = found.select_related("instance__account__team", "requested_by").first()
         if rescue is None or not rescue.move(keep_lease=now + LEASE):
             return None

@@ -4,7 +4,8 @@
 five seconds. Bare is as many clients as we have workers, that POST, then the cheapest look there
 is, once a second, until all are in RESCUE: a list of ids by status. Ours is from *begin* until the
 board says that all are done. The cloud has a core of its own, and whoever drives it the other;
-SHARED=1 lets all of them have both.
+SHARED=1 lets all of them have both. The panel's database is PostgreSQL, as docker-compose.yml has
+it: SQLite lets its four workers write one at a time.
 """
 
 import json
@@ -24,7 +25,7 @@ import httpx
 from tests.bench import lab
 from tests.bench.figures import growth, median, verdict
 from tests.bench.visitors import sign_in
-from tests.services import wait_until
+from tests.services import Postgres, wait_until
 
 MANY = [int(many) for many in os.environ.get("MANY", "50,200").split(",")]
 ROUNDS = int(os.environ.get("ROUNDS", "2"))
@@ -85,7 +86,11 @@ def measure(conn: Any, many: int) -> tuple[float, float]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
         cloud = f"app-portal-{lab.PROJECT}"
-        panel = stack.enter_context(lab.panel_of(folder, cloud, BATCH_AT_ONCE=str(many)))
+        postgres = Postgres(folder / "postgres")
+        postgres.start()
+        stack.callback(postgres.stop)
+        settings = {"DATABASE_URL": postgres.url, "BATCH_AT_ONCE": str(many)}
+        panel = stack.enter_context(lab.panel_of(folder, cloud, **settings))
         asked = lab.Asked(conn.current_project_id)
         for _round in range(ROUNDS):
             restored(conn)
@@ -201,7 +206,7 @@ def by_panel(panel: Any, browser: httpx.Client, many: int, batch: str, review: s
     board = {"HX-Request": "true"}  # as the open page asks for itself when it hears of a change
     while not done.search(browser.get(f"/batches/{batch}", headers=board).text):
         if time.monotonic() - began > 300:
-            raise TimeoutError(panel.account())
+            raise TimeoutError(told(panel, many))
         time.sleep(1)
     return time.monotonic() - began
 

@@ -13,7 +13,7 @@ from instances import driver, events, inventory, tasks
 from instances.lifecycle import State
 from instances.models import CloudMirror, Rescue
 from instances.models.clock import now
-from tests.instances.conftest import later
+from tests.instances.conftest import drive, later
 
 
 @pytest.fixture
@@ -84,9 +84,28 @@ def test_the_sweeper_does_not_ask_again_for_what_waits_in_the_queue(demo, start,
     tasks.sweep()
     tasks.sweep()
     assert sent.count(mine) == 1
-    assert row.move(next_at=now())  # somebody wrote it: another turn is due
+    monkeypatch.setattr(driver, "step", lambda _pk: None)
+    tasks.drive(str(row.pk))  # a worker took it, and came to nothing
     tasks.sweep()
     assert sent.count(mine) == 2
+
+
+def test_a_nudge_too_many_costs_one_question(demo, start, sent, django_assert_num_queries):
+    row = drive(start())
+    assert row.state == State.READY
+    with django_assert_num_queries(1):
+        tasks.drive(str(row.pk))
+    assert sent == []
+
+
+def test_what_a_bulk_action_began_is_not_asked_for_again(demo, start, sent, monkeypatch):
+    monkeypatch.setattr(tasks, "cache", LocMemCache("begun", {}))
+    tasks.cache.clear()
+    row = start()
+    monkeypatch.setattr(tasks.run, "advance", lambda batch_id: ([row.pk], False))
+    tasks.advance_batch(str(uuid.uuid4()))
+    tasks.sweep()
+    assert sent.count(("drive", str(row.pk), None)) == 1
 
 
 def test_clicks_come_before_what_a_bulk_action_begins(demo, start, monkeypatch):
@@ -100,6 +119,7 @@ def test_clicks_come_before_what_a_bulk_action_begins(demo, start, monkeypatch):
     tasks.nudge(row)
     monkeypatch.setattr(tasks.run, "advance", lambda batch_id: ([row.pk], False))
     tasks.advance_batch(str(uuid.uuid4()))
+    start("web-2")
     tasks.sweep()
     clicked, begun, *swept = priorities
     assert clicked == 0 < begun < tasks.LATER and set(swept) == {begun}

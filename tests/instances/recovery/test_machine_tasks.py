@@ -37,6 +37,7 @@ def probed(monkeypatch, **facts):
 
 def test_a_rescue_that_became_ready_has_its_machine_tried(rescue, sent, monkeypatch):
     monkeypatch.setattr("instances.driver.step", lambda _pk: None)
+    Rescue.objects.update(next_at=now())  # somebody thinks that it is due
     pk = str(rescue.pk)
     tasks.drive(pk)
     tasks.drive(pk)
