@@ -288,11 +288,12 @@ def _changes(rescue: Rescue, move: Move, changes: dict[str, Any]) -> dict[str, A
 def _record_move(rescue: Rescue, move: Move, came_from: State) -> None:
     if move.to in LEFT_CLEAN:
         passwords.destroy_kept(rescue.instance)
+    news.moved(rescue, came_from)
+    # Last: from here to the commit nobody else can write into the trail.
     if move.to in IN_RESCUE and came_from not in STARTING:
         record("rescue.exit_failed", rescue, reason=move.reason)
     elif move.to in AUDITED:
         record(AUDITED[move.to], rescue, reason=move.reason)
-    news.moved(rescue, came_from)
 
 
 def _learned(rescue: Rescue, move: Move, seen: Seen | None) -> dict[str, Any]:

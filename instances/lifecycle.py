@@ -240,6 +240,8 @@ def _in_doubt(case: Case, seen: Seen, phase: Phase) -> Move:
     done = _done_without_trace(case, seen, phase)
     if done:
         return done
+    if case.conflict and phase.call is Call.UNRESCUE and seen.task_state == "unrescuing":
+        return Move(to=phase.waiting)  # somebody else's exit came first: it is watched like ours
     if case.conflict and case.calls == 1:
         # This POST was the only one and Nova said no to it: nothing was done.
         return Move(to=State.REFUSED if rescuing else case.fallback, reason="conflict")

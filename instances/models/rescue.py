@@ -91,23 +91,18 @@ class RescueQuerySet(models.QuerySet["Rescue"]):
         dismissed = Dismissal.objects.filter(
             user=user.acted_by or user, rescue=models.OuterRef("pk")
         )
-        return (
-            self.visible_to(user)
-            .filter(fresh, ~models.Exists(dismissed))
-            .select_related(
-                "instance__account__team",
-                "instance__account__mirror",
-                "requested_by",
-                "acting_by",
-                "exit_requested_by",
-                "holder",
-                "machine",
-                "boot_check",
-                "snapshot",
-                "left_hash",
-            )
-            .order_by("-created_at")
-        )
+        seen = self.visible_to(user).filter(fresh, ~models.Exists(dismissed))
+        return seen.order_by("-created_at")
+
+    def with_all_told(self) -> "RescueQuerySet":
+        """Bring along all that a card tells of: a dozen tables, 10 ms of a database's planning.
+
+        With the conditions of ``in_panel_of`` it would be 30 ms: ask for keys first.
+        """
+        return self.select_related(
+            "instance__account__team", "instance__account__mirror", "requested_by", "acting_by",
+            "exit_requested_by", "holder", "machine", "boot_check", "snapshot", "left_hash",
+        )  # fmt: skip
 
     def claim(self, pk: uuid.UUID) -> "Rescue | None":
         """Take the lease of a due row, or return None: somebody else has it, or it can wait."""

@@ -440,7 +440,7 @@ def test_a_rescue_of_somebody_else_does_not_hold_it(connected, alice):
     driver.adopt(connected.pk)
     assert Rescue.objects.filter(state="EXTERNAL").exists()
     accounts.disconnect(account=connected, by=alice)
-    assert not Rescue.objects.in_panel_of(alice).exists() and driver.due() == {}
+    assert not Rescue.objects.in_panel_of(alice).exists() and driver.due() == []
 
 
 def test_the_same_project_comes_back_with_its_history(connected, teams, alice, opens):

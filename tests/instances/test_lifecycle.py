@@ -350,6 +350,12 @@ EXIT_IN_DOUBT = [
     ("out without a trace", {}, seen("active", OLD), to(S.CLOSED)),
     ("broken without a trace", {}, seen("error", OLD), to(S.EXIT_BROKEN)),
     ("409 to the only call", {"conflict": True}, seen("rescued"), to(S.READY, "conflict")),
+    (
+        "409: somebody else exits it",
+        {"conflict": True},
+        seen("rescued", task="unrescuing"),
+        to(S.EXIT_WAITING),
+    ),
     ("no trace, early", {}, seen("rescued"), STAY),
     ("no trace, late: again", LATE, seen("rescued"), (S.EXIT_CALLING, Call.UNRESCUE, "")),
     ("three times in vain", LATE | {"calls": 3}, seen("rescued"), to(S.READY, "not_taken")),

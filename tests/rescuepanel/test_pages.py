@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -85,3 +86,30 @@ def test_who_clicks_does_not_wait_behind_what_pages_refresh(
     statuses, clicked = asyncio.run(crowd())
     assert clicked == b"made"
     assert statuses == [200, 200, 503, 503, 503, 503, 200]
+
+
+def test_while_many_refreshes_wait_they_leave_most_of_the_time_to_who_clicks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    took = 0.02
+
+    def answer(_self: Any, request: HttpRequest) -> HttpResponse:
+        time.sleep(took)
+        return HttpResponse("made")
+
+    def refresh() -> HttpRequest:
+        request = HttpRequest()
+        request.META = {"HTTP_X_REFRESH": "1"}
+        return request
+
+    async def lasts(many: int) -> float:
+        pages, began = Pages(), time.monotonic()
+        asked = [pages.get_response_async(refresh()) for _ in range(many)]
+        answers: list[Any] = await asyncio.gather(*asked)
+        assert {one.status_code for one in answers} == {200}
+        return time.monotonic() - began
+
+    monkeypatch.setattr(BaseHandler, "get_response", answer)
+    few, many = asyncio.run(lasts(2)), asyncio.run(lasts(20))
+    assert few < 3 * took  # nobody waits: nothing rests
+    assert many > 10 * took * 2.5

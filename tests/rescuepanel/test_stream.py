@@ -297,6 +297,34 @@ def test_the_more_pages_are_open_the_calmer_each_is(broker: RedisServer) -> None
     assert asyncio.run(paces()) == [0, 1, 7, 120, 7, 3, 1]
 
 
+def test_where_many_pages_are_open_what_comes_within_a_while_is_told_together(
+    address: str, broker: RedisServer, teams: Any, bob: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser = Browser(address, bob)
+    heard_by_hub(broker)
+    monkeypatch.setattr(Hub, "gathers", lambda hub, listener: 0.5)
+    for number in range(1, 6):
+        say(broker, teams.acme, f"instance:{number}")
+        time.sleep(0.02)
+    browser.hears(("change", "instance:1 instance:2 instance:3 instance:4 instance:5"))
+    assert browser.events.count(("change", "instance:5")) == 0
+    browser.close()
+
+
+def test_how_long_changes_are_gathered_grows_with_the_pages(broker: RedisServer) -> None:
+    async def times() -> list[float]:
+        hub, found = Hub(broker.url), []
+        pages = [Listener(frozenset({1})) for _page in range(500)]
+        for number, one in enumerate(pages, start=1):
+            await hub.add(one)
+            if number in (1, 20, 500):
+                found.append(hub.gathers(pages[0]))
+        pages[0].add(["staff"])  # whether it may hear anything is looked up at once
+        return [*found, hub.gathers(pages[0])]
+
+    assert asyncio.run(times()) == [0.005, 0.1, 1.0, 0.0]
+
+
 def test_a_hung_redis_is_noticed(broker: RedisServer) -> None:
     """Freeze Redis: reading alone would wait for ever, the mark's time-out shows it."""
 
