@@ -2,7 +2,9 @@
 
 import random
 
-FIRST, LONGEST = 15.0, 120.0  # seconds between tries at a cloud that fails
+#: Seconds between tries at a cloud that fails: what costs it little is tried again soon, for one
+#: lost answer must not leave all pages a quarter of a minute behind.
+SOON, FIRST, LONGEST = 2.0, 15.0, 120.0
 SPREAD = 0.2  # of the time
 
 _dice = random.SystemRandom()
@@ -29,7 +31,7 @@ def no_sooner(seconds: float) -> float:
     return seconds * _dice.uniform(1, 1 + SPREAD)
 
 
-def back_off(failures: int, *, retry_after: float = 0.0) -> float:
+def back_off(failures: int, *, retry_after: float = 0.0, first: float = FIRST) -> float:
     """Return the wait after so many failures in a row: each time twice as long, up to minutes."""
-    grown = FIRST * 2 ** min(max(failures, 1) - 1, 10)
+    grown = first * 2 ** min(max(failures, 1) - 1, 10)
     return max(spread(min(grown, LONGEST)), no_sooner(retry_after))

@@ -23,7 +23,7 @@ MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: begins and the sweeper finds, and last what may wait while rescues are on their way.
 BEHIND, LATER = 3, 9
 NUDGE_LIVES = 60  # seconds; who takes it later is too late
-QUEUED = "queued:{}"  # of a rescue: a nudge waits behind others
+QUEUED = "queued:{}:{}"  # of a task and a rescue: a nudge that the sweeper sent waits
 CONSOLE_IN_CROWD = 30.0  # seconds
 GATHERED = 0.5  # seconds
 CHAIN_UP_TO = 5.0  # seconds; longer waits are left to the sweeper
@@ -37,12 +37,17 @@ def nudge(rescue: Rescue | uuid.UUID | str, priority: int = 0) -> None:
 
 def _nudge_behind(rescue_ids: list[uuid.UUID]) -> None:
     """Nudge those that no nudge waits for yet: in a crowd's queue it may wait for a minute."""
-    marks = {QUEUED.format(pk): pk for pk in rescue_ids}
+    for pk in _unqueued("drive", rescue_ids):
+        nudge(pk, BEHIND)
+
+
+def _unqueued(task: str, rescue_ids: list[uuid.UUID]) -> list[uuid.UUID]:
+    """Return those that no nudge waits for, and mark that one does; a lost mark costs a turn."""
+    marks = {QUEUED.format(task, pk): pk for pk in rescue_ids}
     there = cache.get_many(marks)
-    fresh = [mark for mark in marks if mark not in there]
+    fresh = {mark: pk for mark, pk in marks.items() if mark not in there}
     cache.set_many(dict.fromkeys(fresh, 1), timeout=NUDGE_LIVES)
-    for mark in fresh:
-        nudge(marks[mark], BEHIND)
+    return list(fresh.values())
 
 
 def _send(task: Any, argument: Any, countdown: float = 0, **options: Any) -> None:
@@ -56,7 +61,7 @@ def _send(task: Any, argument: Any, countdown: float = 0, **options: Any) -> Non
 def drive(rescue_id: str) -> None:
     """Make a rescue's next move, and ask for the one after it."""
     pk = uuid.UUID(rescue_id)
-    cache.delete(QUEUED.format(pk))
+    cache.delete(QUEUED.format("drive", pk))
     account_id = _account_if_due(pk)
     if account_id is None:  # a nudge too many; who made the last move saw to what follows it
         return
@@ -106,7 +111,7 @@ def _sweep_machines() -> None:
     for rescue_id in access.unattended():
         if access.attend(rescue_id):
             _send(read_console, str(rescue_id))
-    for rescue_id in access.due():
+    for rescue_id in _unqueued("probe", access.due()):
         nudge_machine(rescue_id)
     for rescue_id in aftermath.unwatched():
         aftermath.begin(rescue_id)
@@ -209,6 +214,7 @@ def read_console(rescue_id: str) -> None:
 @shared_task(queue=MACHINES)
 def probe(rescue_id: str) -> None:
     """Try a machine, and ask for the next try."""
+    cache.delete(QUEUED.format("probe", rescue_id))
     row = access.probe(uuid.UUID(rescue_id))
     if row is None or row.next_at is None:
         return

@@ -24,8 +24,9 @@ THREADS = 32
 #: of them for what open pages refresh by themselves, and how many seconds one waits for its turn
 REFRESHES, PATIENCE = 2, 3.0
 #: A refresh's place rests after it: for a quarter of the time it took for each one that waits, for
-#: six times as long at most. Two places then take two sevenths of a process.
-REST, LONGEST_REST = 0.25, 6.0
+#: six times as long at most, but no longer than half a second: one that hung tells nothing of the
+#: next. Two places then take two sevenths of a process.
+REST, MOST_TIMES, LONGEST_REST = 0.25, 6.0, 0.5
 
 
 class Pages(ASGIHandler):
@@ -50,8 +51,8 @@ class Pages(ASGIHandler):
         try:
             return await self._made(request)
         finally:
-            rest = (loop.time() - began) * min(self._waiting * REST, LONGEST_REST)
-            loop.call_later(rest, self._refreshes.release)
+            rest = (loop.time() - began) * min(self._waiting * REST, MOST_TIMES)
+            loop.call_later(min(rest, LONGEST_REST), self._refreshes.release)
 
     async def _has_its_turn(self) -> bool:
         self._waiting += 1

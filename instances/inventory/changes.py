@@ -58,7 +58,7 @@ def _follow(turn: Turn) -> Followed:
     except CloudError as error:
         logger.warning("account %s: %s %s", mirror.account_id, error.kind, error.request_id)
         learned = {"failures": mirror.failures + 1}
-        wait = pace.back_off(mirror.failures + 1, retry_after=error.retry_after)
+        wait = pace.back_off(mirror.failures + 1, retry_after=error.retry_after, first=pace.SOON)
         problem = error.kind
     except Overtaken:
         raise

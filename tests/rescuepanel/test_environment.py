@@ -175,3 +175,4 @@ def test_a_connection_is_kept_unless_the_address_says_otherwise(
     assert found["CONN_MAX_AGE"] == seconds and found["CONN_HEALTH_CHECKS"]
     assert "conn_max_age" not in found["OPTIONS"]
     assert ("sslmode" in found["OPTIONS"]) is ("sslmode" in asked)
+    assert found["OPTIONS"]["options"] == "-c jit=off"

@@ -4,6 +4,7 @@ import uuid
 from datetime import timedelta
 
 import pytest
+from django.core.cache.backends.locmem import LocMemCache
 
 from instances import tasks
 from instances.models import Job, Machine, Rescue
@@ -111,6 +112,21 @@ def test_the_sweeper_finds_what_no_message_came_for(rescue, alice, sent):
     Job.objects.all().delete()
     tasks.sweep()
     assert [one for one in sent if one[0] != "drive"] == []
+
+
+def test_what_no_worker_takes_is_not_asked_for_again_and_again(rescue, sent, monkeypatch):
+    """Else its queue would grow for as long as the workers of the machines are down."""
+    monkeypatch.setattr(tasks, "cache", LocMemCache("machines", {}))
+    tasks.cache.clear()
+    access.attend(rescue.pk)
+    probe = ("probe", str(rescue.pk), None)
+    for _time in range(3):
+        tasks.sweep()
+    assert [one for one in sent if one[0] == "probe"] == [probe]
+    probed(monkeypatch, reach=Reach.SILENT, next_at=now() + timedelta(seconds=20))
+    tasks.probe(str(rescue.pk))
+    tasks.sweep()
+    assert [one for one in sent if one[0] == "probe"] == [probe, probe]
 
 
 def test_what_talks_to_machines_has_workers_of_its_own():
