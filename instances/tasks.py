@@ -23,6 +23,7 @@ MACHINES = "machines"  # the queue of workers that talk to rescued machines
 #: begins and the sweeper finds, and last what may wait while rescues are on their way.
 BEHIND, LATER = 3, 9
 NUDGE_LIVES = 60  # seconds; who takes it later is too late
+MARKED_FOR = 30  # seconds; a worker that dies with a nudge in its hands leaves the mark behind
 QUEUED = "queued:{}:{}"  # of a task and a rescue: a nudge that the sweeper sent waits
 CONSOLE_IN_CROWD = 30.0  # seconds
 GATHERED = 0.5  # seconds
@@ -46,7 +47,7 @@ def _unqueued(task: str, rescue_ids: list[uuid.UUID]) -> list[uuid.UUID]:
     marks = {QUEUED.format(task, pk): pk for pk in rescue_ids}
     there = cache.get_many(marks)
     fresh = {mark: pk for mark, pk in marks.items() if mark not in there}
-    cache.set_many(dict.fromkeys(fresh, 1), timeout=NUDGE_LIVES)
+    cache.set_many(dict.fromkeys(fresh, 1), timeout=MARKED_FOR)
     return list(fresh.values())
 
 
