@@ -83,10 +83,19 @@ class Browser:
         headers = {"X-CSRFToken": self.session.cookies.get("csrf", "")}
         if path.startswith(("/rescues/", "/notifications")):
             headers["HX-Request"] = "true"
-        return self.session.request(
-            method, f"http://127.0.0.1:{port}{path}", data=data or None, headers=headers,
-            allow_redirects=False, timeout=(2, 15),
-        )  # fmt: skip
+        try:
+            return self.session.request(
+                method, f"http://127.0.0.1:{port}{path}", data=data or None, headers=headers,
+                allow_redirects=False, timeout=(2, 15),
+            )  # fmt: skip
+        finally:
+            self._forget_half_cookies()
+
+    def _forget_half_cookies(self) -> None:
+        """Take no cookie from a header that was cut before its path: no browser does."""
+        for one in list(self.session.cookies):
+            if one.path != "/":
+                self.session.cookies.clear(one.domain, one.path, one.name)
 
     def sign_in(self) -> None:
         """Sign in, as a person does."""
