@@ -196,8 +196,8 @@ def _remind(row: Rescue, event: str, now: datetime) -> None:
     with transaction.atomic():
         if mine.update(reminded_at=now):
             row.reminded_at = now
-            driver.record(event, row)
             news.tell(event, row, once=f"{row.pk}:{event}:{now.isoformat()}")
+            driver.record(event, row)
             driver.announce(row)
 
 

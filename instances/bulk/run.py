@@ -158,8 +158,8 @@ def _become(batch: Batch, state: Batch.State, **changes: Any) -> None:
 
 
 def _told(batch: Batch, act: str, **counts: int) -> None:
-    note(act, batch, None, **counts)
     news.tell_batch(act, batch, once=f"{batch.pk}:{batch.round}:{act}")
+    note(act, batch, None, **counts)  # last: it holds the end of the trail until the commit
 
 
 # What starts next -------------------------------------------------------------------------------

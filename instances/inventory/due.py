@@ -47,8 +47,9 @@ def due_for_all() -> list[int]:
 
 def is_overdue(account_id: int) -> bool:
     """Tell whether an account with a crowd of rescues is listed later than it should be."""
-    late = _free("lease_until", clock_now()).filter(
-        account_id=account_id, next_at__lte=clock_now(), changes_since__isnull=False
+    now = clock_now()
+    late = _free("lease_until", now).filter(
+        account_id=account_id, next_at__lte=now, changes_since__isnull=False
     )
     return late.exists() and Rescue.objects.crowded(account_id)
 

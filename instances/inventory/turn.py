@@ -9,10 +9,10 @@ from django.db.models import Q
 from instances import events
 from instances.models import CloudMirror
 from instances.models.clock import now as clock_now
+from instances.models.rescue import EARLY
 
 #: what a killed worker costs at most; one question to the cloud takes no longer
 LEASE = timedelta(seconds=15)
-EARLY = timedelta(milliseconds=50)  # a message may come a little before its time
 
 
 class Overtaken(Exception):
